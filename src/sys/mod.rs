@@ -1,0 +1,4 @@
+//! What the operating system has and std has not: clocks, fork, locked memory.
+#![allow(unsafe_code)] // System calls through libc.
+
+pub mod clock;
