@@ -1,0 +1,187 @@
+//! How a record changes: read, merge, write if unchanged, find out whose write it was. Every write of the
+//! library goes through [`change`]; nothing writes blindly.
+
+use super::{Blob, Kind, Record};
+use crate::call::Call;
+use crate::error::{Error, Result, Status, fail};
+use crate::name::IndexName;
+use crate::store::{Expected, Revision, Store};
+
+/// How often a write starts anew because others keep changing the record.
+const MAX_ATTEMPTS: usize = 64;
+
+/// What a plan makes of the record that it is shown.
+pub enum Change {
+    /// Write this in its place.
+    Write(Box<Record>),
+    /// Remove it.
+    Remove,
+    /// It is as it should be.
+    Keep,
+}
+
+/// Shows `plan` the stored record (`None`: there is none, or a tombstone) and does what it says, again from
+/// the start when someone else was faster. Returns what is stored then.
+///
+/// `now` is stored as the time of the write.
+pub fn change(
+    store: &dyn Store,
+    call: &Call,
+    name: &IndexName,
+    now: i64,
+    plan: &mut dyn FnMut(Option<Record>) -> Result<Change>,
+) -> Result<Option<Record>> {
+    let mut last = None;
+    for _ in 0..MAX_ATTEMPTS {
+        call.check("writing the envelope record")?;
+        let (present, revision) = read(store, call, name)?;
+        let live = present.filter(|record| !record.is_tombstone());
+        let expected = revision.as_ref().map_or(Expected::Absent, Expected::Revision);
+        let outcome = match plan(live.clone())? {
+            Change::Keep => return Ok(live),
+            Change::Remove => remove(store, call, name, expected),
+            Change::Write(record) => write(store, call, name, now, *record, expected).map(Some),
+        };
+        match outcome {
+            Err(error) if lost_the_race(&error) => last = Some(error),
+            outcome => return outcome,
+        }
+    }
+    Err(last.unwrap_or_else(|| fail!(Conflict, "index {name}: its envelope record keeps changing")).context(
+        format!("index {name}: others changed its envelope record {MAX_ATTEMPTS} times in a row; try again later"),
+    ))
+}
+
+fn lost_the_race(error: &Error) -> bool {
+    matches!(error.status(), Status::Conflict | Status::AlreadyExists) && !error.is_outcome_unknown()
+}
+
+fn read(store: &dyn Store, call: &Call, name: &IndexName) -> Result<(Option<Record>, Option<Revision>)> {
+    match store.get(call, name)? {
+        None => Ok((None, None)),
+        Some(stored) => {
+            let record = Record::decode(&stored.bytes)
+                .map_err(|error| error.context(format!("index {name}")))?;
+            Ok((Some(record), Some(stored.revision)))
+        }
+    }
+}
+
+fn remove(
+    store: &dyn Store,
+    call: &Call,
+    name: &IndexName,
+    expected: Expected<'_>,
+) -> Result<Option<Record>> {
+    match expected {
+        Expected::Absent => Ok(None),
+        expected => store.remove(call, name, expected).map(|()| None),
+    }
+}
+
+fn write(
+    store: &dyn Store,
+    call: &Call,
+    name: &IndexName,
+    now: i64,
+    mut record: Record,
+    expected: Expected<'_>,
+) -> Result<Record> {
+    let mut id = [0; super::WRITE_ID_LEN];
+    crate::crypto::random(&mut id)?;
+    record.note_write(id, now);
+    let bytes = record.encode().map_err(|error| error.context(format!("index {name}")))?;
+    match store.put(call, name, &bytes, expected) {
+        Ok(()) => Ok(record),
+        Err(error) if error.is_outcome_unknown() => who_won(store, call, name, id, error).map(|()| record),
+        Err(error) => Err(error),
+    }
+}
+
+/// After a lost answer: `Ok` where the stored record has our write's id, `CONFLICT` where it surely has not.
+fn who_won(
+    store: &dyn Store,
+    call: &Call,
+    name: &IndexName,
+    id: [u8; super::WRITE_ID_LEN],
+    lost: Error,
+) -> Result<()> {
+    let Ok((present, _)) = read(store, call, name) else { return Err(lost) };
+    let ids = present.map(|record| record.write_ids).unwrap_or_default();
+    if ids.contains(&id) {
+        // The store may still not have made it durable (a failed fsync): then only a rewrite could tell.
+        return if lost.status() == Status::Storage { Err(lost) } else { Ok(()) };
+    }
+    if ids.len() < super::MAX_WRITE_IDS {
+        return Err(fail!(Conflict, "index {name}: the write did not happen ({lost})"));
+    }
+    Err(lost)
+}
+
+/// A strict insert: `ALREADY_EXISTS` where there is a record.
+pub fn create(store: &dyn Store, call: &Call, name: &IndexName, now: i64, blob: &Blob) -> Result<()> {
+    check_version(blob)?;
+    change(store, call, name, now, &mut |present| match present {
+        Some(_) => Err(already_exists(name)),
+        None => Ok(Change::Write(Box::new(Record::from_blob(blob.clone())))),
+    })?;
+    Ok(())
+}
+
+/// The error of a strict insert that finds a record.
+pub(crate) fn already_exists(name: &IndexName) -> Error {
+    fail!(AlreadyExists, "index {name} has an envelope record already: open it, or delete it first")
+}
+
+/// An idempotent upsert: sets what a blob holds and keeps the rest of the record.
+pub fn push(store: &dyn Store, call: &Call, name: &IndexName, now: i64, blob: &Blob) -> Result<()> {
+    check_version(blob)?;
+    change(store, call, name, now, &mut |present| match present {
+        None => Ok(Change::Write(Box::new(Record::from_blob(blob.clone())))),
+        Some(record) if record.clone().into_blob() == *blob => Ok(Change::Keep),
+        Some(record) => Ok(Change::Write(Box::new(merge(record, blob.clone())))),
+    })?;
+    Ok(())
+}
+
+fn check_version(blob: &Blob) -> Result<()> {
+    if blob.version == 0 {
+        return Err(fail!(InvalidArgument, "the envelope version is 0: versions start at 1"));
+    }
+    Ok(())
+}
+
+/// The record with the blob's fields. What hangs on the KEK stays, and where data keys do, the wrap that is
+/// replaced stays too: were the new one wrong, they would be lost.
+fn merge(mut record: Record, blob: Blob) -> Record {
+    let changed = record.wrap.wrapped_kek != blob.wrapped_kek;
+    if changed && record.kind == Kind::Ours && record.replaced.is_none() {
+        record.replaced = Some(record.wrap.clone());
+    }
+    record.envelope_version = blob.version;
+    record.created_at = blob.created_at;
+    record.wrap.kms_name = blob.kms_name;
+    record.wrap.provider = blob.provider;
+    record.wrap.key_id = blob.key_id;
+    record.wrap.region = blob.region;
+    record.wrap.wrapped_kek = blob.wrapped_kek;
+    record
+}
+
+/// The blob of a record; `NOT_FOUND` where there is none.
+pub fn get(store: &dyn Store, call: &Call, name: &IndexName) -> Result<Blob> {
+    live_record(store, call, name).map(Record::into_blob)
+}
+
+/// The record of an index that has not been deleted; `NOT_FOUND` where there is none.
+pub(crate) fn live_record(store: &dyn Store, call: &Call, name: &IndexName) -> Result<Record> {
+    match read(store, call, name)?.0 {
+        Some(record) if !record.is_tombstone() => Ok(record),
+        _ => Err(fail!(NotFound, "index {name} has no envelope record in this store: create it first, or check name and store")),
+    }
+}
+
+/// Removes the record, whatever it is; that there is none is fine.
+pub fn delete(store: &dyn Store, call: &Call, name: &IndexName) -> Result<()> {
+    store.remove(call, name, Expected::Any)
+}

@@ -1,0 +1,99 @@
+//! The library's own threads: none before one is needed, named `cyborg-kms-*`, all signals blocked, ended with
+//! the engine, and never the parent's after a fork.
+
+use std::cell::Cell;
+use std::sync::{Mutex, PoisonError};
+
+use crate::error::{Result, fail};
+use crate::sys::{fork, signal};
+
+/// Callbacks that a caller's own providers may run at once.
+const MAX_THREADS: usize = 64;
+
+thread_local! {
+    static IS_LIBRARY_THREAD: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether the current thread is one of the library's own.
+pub fn is_library_thread() -> bool {
+    IS_LIBRARY_THREAD.get()
+}
+
+/// Starts the library's threads when the first one is needed.
+#[derive(Debug, Default)]
+pub struct Runtime {
+    started: Mutex<Option<Started>>,
+}
+
+#[derive(Debug)]
+struct Started {
+    runtime: tokio::runtime::Runtime,
+    generation: u64,
+}
+
+impl Runtime {
+    /// Runs `work` on a thread of the library.
+    pub fn spawn(&self, work: impl FnOnce() + Send + 'static) -> Result<()> {
+        // The new thread inherits the mask, so no signal can reach it before it has blocked them itself.
+        let _blocked = signal::block_all();
+        self.handle()?.spawn_blocking(work);
+        Ok(())
+    }
+
+    fn handle(&self) -> Result<tokio::runtime::Handle> {
+        let mut started = self.started.lock().unwrap_or_else(PoisonError::into_inner);
+        let generation = fork::generation();
+        if let Some(current) = started.take_if(|current| current.generation != generation) {
+            // The parent's threads do not exist here: waiting for them would be for ever.
+            std::mem::forget(current);
+        }
+        if started.is_none() {
+            *started = Some(Started { runtime: build()?, generation });
+        }
+        match started.as_ref() {
+            Some(current) => Ok(current.runtime.handle().clone()),
+            None => Err(fail!(Internal, "the library's threads could not be started")),
+        }
+    }
+}
+
+fn build() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .thread_name("cyborg-kms-work")
+        .max_blocking_threads(MAX_THREADS)
+        .on_thread_start(|| IS_LIBRARY_THREAD.set(true))
+        .build()
+        .map_err(|error| fail!(Internal, "no thread could be started ({error}): raise the limit on processes"))
+}
+
+/// A thread of the library that is not one of the pool, for work that lasts.
+pub fn start_thread(name: &str, work: impl FnOnce() + Send + 'static) -> Result<std::thread::JoinHandle<()>> {
+    let _blocked = signal::block_all();
+    std::thread::Builder::new()
+        .name(format!("cyborg-kms-{name}"))
+        .spawn(move || {
+            IS_LIBRARY_THREAD.set(true);
+            work();
+        })
+        .map_err(|error| fail!(Internal, "no thread could be started ({error}): raise the limit on processes"))
+}
+
+impl Drop for Runtime {
+    /// Waits for the callbacks under way; on a thread of the library, which can't wait for itself, another does.
+    fn drop(&mut self) {
+        let started = self.started.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(started) = started else { return };
+        if started.generation != fork::generation() {
+            std::mem::forget(started);
+        } else if is_library_thread() {
+            let hand_over = start_thread("end", move || {
+                IS_LIBRARY_THREAD.set(false);
+                drop(started);
+            });
+            // Without a thread to hand it to, the runtime ends when its callbacks do, with nobody waiting.
+            drop(hand_over);
+        } else {
+            drop(started);
+        }
+    }
+}
