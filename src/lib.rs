@@ -4,6 +4,7 @@
 pub mod call;
 pub mod clock;
 pub mod error;
+mod generated;
 pub mod name;
 mod status;
 pub mod store;
