@@ -1,26 +1,55 @@
-//! What comes with every call: how long it may take.
+//! What comes with every call: how long it may take, and whether it is still wanted.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::error::{Result, fail};
 
-/// The limits of one call of the API, handed down to stores and providers. Cheap to copy.
-#[derive(Debug, Clone, Copy, Default)]
+/// How long a waiting call may take to notice that it was cancelled.
+pub(crate) const CANCEL_POLL: Duration = Duration::from_millis(10);
+
+/// Ends the calls that carry it.
+#[derive(Debug, Clone, Default)]
+pub struct CancelToken(Arc<AtomicBool>);
+
+impl CancelToken {
+    /// Calls under way and to come end with `CANCELLED`.
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    /// Whether it was.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// The limits of one call of the API, handed down to stores and providers.
+#[derive(Debug, Clone, Default)]
 pub struct Call {
     deadline: Option<Instant>,
+    cancel: Option<CancelToken>,
 }
 
 impl Call {
     /// A call without a limit of its own; stores and providers still have theirs.
     pub fn unbounded() -> Call {
-        Call { deadline: None }
+        Call::default()
     }
 
     /// The same call, ending after `limit` at the latest.
     #[must_use]
-    pub fn within(self, limit: Duration) -> Call {
+    pub fn within(&self, limit: Duration) -> Call {
         let end = Instant::now() + limit;
-        Call { deadline: Some(self.deadline.map_or(end, |deadline| deadline.min(end))) }
+        let deadline = Some(self.deadline.map_or(end, |deadline| deadline.min(end)));
+        Call { deadline, cancel: self.cancel.clone() }
+    }
+
+    /// The same call, ended by `token` too.
+    #[must_use]
+    pub fn cancelled_by(&self, token: &CancelToken) -> Call {
+        Call { deadline: self.deadline, cancel: Some(token.clone()) }
     }
 
     /// When it must have ended.
@@ -33,13 +62,64 @@ impl Call {
         self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
     }
 
-    /// `TIMEOUT` when the time is over; `what` is what was being done.
+    /// `CANCELLED` or, when the time is over, `TIMEOUT`; `what` is what was being done.
     pub fn check(&self, what: &str) -> Result<()> {
+        if self.cancel.as_ref().is_some_and(CancelToken::is_cancelled) {
+            return Err(fail!(Cancelled, "{what}: the call was cancelled"));
+        }
         match self.remaining() {
             Some(Duration::ZERO) => {
                 Err(fail!(Timeout, "{what}: the deadline passed; try again, or allow more time"))
             }
             _ => Ok(()),
         }
+    }
+
+    /// How long to wait for something at once: until the deadline, but where the call can be cancelled, so
+    /// briefly that this is noticed.
+    pub(crate) fn patience(&self) -> Option<Duration> {
+        match (self.remaining(), &self.cancel) {
+            (left, None) => left,
+            (left, Some(_)) => Some(left.unwrap_or(CANCEL_POLL).min(CANCEL_POLL)),
+        }
+    }
+
+    /// Waits for `pause`, or fails when the call ends before.
+    pub fn sleep(&self, pause: Duration) -> Result<()> {
+        let end = Instant::now() + pause;
+        loop {
+            self.check("waiting to try again")?;
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(());
+            }
+            std::thread::sleep(self.patience().map_or(left, |patience| patience.min(left)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Status;
+
+    #[test]
+    fn limits_only_shrink() {
+        let call = Call::unbounded().within(Duration::from_secs(1));
+        let longer = call.within(Duration::from_secs(9));
+        assert_eq!(call.deadline(), longer.deadline());
+        assert!(call.check("test").is_ok());
+        let over = call.within(Duration::ZERO);
+        assert_eq!(over.check("test").unwrap_err().status(), Status::Timeout);
+        assert_eq!(over.sleep(Duration::from_secs(60)).unwrap_err().status(), Status::Timeout);
+    }
+
+    #[test]
+    fn a_cancelled_call_ends_at_once() {
+        let token = CancelToken::default();
+        let call = Call::unbounded().cancelled_by(&token);
+        assert!(call.check("test").is_ok());
+        token.cancel();
+        assert_eq!(call.sleep(Duration::from_secs(60)).unwrap_err().status(), Status::Cancelled);
     }
 }

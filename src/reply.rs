@@ -70,7 +70,7 @@ impl Drop for Reply {
 }
 
 impl<T> Answer<T> {
-    /// Waits for the answer, until the call's deadline at the latest: then `TIMEOUT`, and a later answer is dropped.
+    /// Waits for the answer, until the call ends at the latest: a later answer is dropped.
     pub fn wait(self, call: &Call, what: &str) -> Result<T> {
         let mut result = self.shared.lock();
         loop {
@@ -79,7 +79,7 @@ impl<T> Answer<T> {
             }
             call.check(what)?;
             let arrived = &self.shared.arrived;
-            result = match call.remaining() {
+            result = match call.patience() {
                 None => arrived.wait(result).unwrap_or_else(PoisonError::into_inner),
                 Some(left) => arrived.wait_timeout(result, left).unwrap_or_else(PoisonError::into_inner).0,
             };

@@ -88,7 +88,7 @@ fn write(
     expected: Expected<'_>,
 ) -> Result<Record> {
     let mut id = [0; super::WRITE_ID_LEN];
-    crate::crypto::random(&mut id)?;
+    crate::crypto::secret::random(&mut id)?;
     record.note_write(id, now);
     let bytes = record.encode().map_err(|error| error.context(format!("index {name}")))?;
     match store.put(call, name, &bytes, expected) {

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use super::Record;
-use crate::crypto::Arena;
 use crate::crypto::derive::{SubKey, ct_eq, hmac_sha256, sub_key};
-use crate::crypto::secret::SecretKey;
+use crate::crypto::secret::{Arena, SecretKey};
 use crate::error::{Result, fail};
 use crate::name::IndexName;
 

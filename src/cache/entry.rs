@@ -1,0 +1,352 @@
+//! The keys of one index and their lifetime.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::{ArcSwapOption, Guard};
+
+use super::flight::Flight;
+use crate::call::Call;
+use crate::clock::{Clock, SECOND};
+use crate::error::{Error, Result, Status, fail};
+use crate::keys::Keys;
+use crate::name::IndexName;
+use crate::sys::fork;
+
+/// How long a failure of the KMS is answered without asking it again.
+const FAILURE_LIFETIME: u64 = SECOND;
+
+/// What a load brings: the keys, and until when they may be used.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The keys.
+    pub keys: Arc<Keys>,
+    /// Use of any kind ends here (`Clock::now`).
+    pub valid_until: u64,
+    /// Sealing ends here, since the record was last read `max_record_age` before.
+    pub seal_until: u64,
+}
+
+/// Reads the record and asks the KMS. Called without any lock, by one caller at a time for each index.
+pub trait Load {
+    /// What is there now; `former` is what was known, if it has not been wiped.
+    fn load(&self, call: &Call, name: &IndexName, former: Option<&Loaded>) -> Result<Loaded>;
+}
+
+/// What a caller needs the keys for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Use {
+    /// Opening pages, exporting, deriving, describing.
+    Read,
+    /// Sealing pages.
+    Seal,
+}
+
+/// Keeps the keys of one index while they may be kept.
+#[derive(Debug)]
+pub struct Entry {
+    name: IndexName,
+    clock: Arc<dyn Clock>,
+    keys: ArcSwapOption<Keys>,
+    valid_until: AtomicU64,
+    seal_until: AtomicU64,
+    /// The coarse time at which the lifetimes were last compared: they can't end within one tick.
+    checked_at: AtomicU64,
+    /// Whether anyone used the keys since they were loaded: idle ones are not refreshed.
+    used: AtomicBool,
+    loading: Mutex<Loading>,
+}
+
+#[derive(Debug, Default)]
+struct Loading {
+    flight: Option<Arc<Flight<Loaded>>>,
+    /// Grows with each load that starts: who asks for a refresh wants one that started after.
+    started: u64,
+    /// Grows when the keys are wiped from outside: a load that started before must not bring them back.
+    generation: u64,
+    failure: Option<(u64, Error)>,
+    /// Which process's memory this is: a flight of the parent's never lands in the child.
+    process: u64,
+}
+
+impl Entry {
+    /// An entry without keys.
+    pub fn new(name: IndexName, clock: Arc<dyn Clock>) -> Entry {
+        Entry {
+            name,
+            clock,
+            keys: ArcSwapOption::empty(),
+            valid_until: AtomicU64::new(0),
+            seal_until: AtomicU64::new(0),
+            checked_at: AtomicU64::new(u64::MAX),
+            used: AtomicBool::new(false),
+            loading: Mutex::new(Loading { process: fork::generation(), ..Loading::default() }),
+        }
+    }
+
+    /// The index.
+    pub fn name(&self) -> &IndexName {
+        &self.name
+    }
+
+    /// When the keys' lifetime ends.
+    pub fn valid_until(&self) -> u64 {
+        self.valid_until.load(Ordering::Acquire)
+    }
+
+    /// The keys, where they may be used now. No lock, no system call but the clock's, which is the kernel's page.
+    #[inline]
+    pub fn live(&self, what_for: Use) -> Option<Guard<Option<Arc<Keys>>>> {
+        let tick = self.clock.tick();
+        if self.checked_at.load(Ordering::Relaxed) != tick && !self.check_lifetime(tick, what_for) {
+            return None;
+        }
+        let keys = self.keys.load();
+        keys.is_some().then_some(keys)
+    }
+
+    #[cold]
+    fn check_lifetime(&self, tick: u64, what_for: Use) -> bool {
+        let now = self.clock.now();
+        if now >= self.valid_until() || (what_for == Use::Seal && now >= self.seal_until.load(Ordering::Acquire)) {
+            return false;
+        }
+        if !self.used.load(Ordering::Relaxed) {
+            self.used.store(true, Ordering::Relaxed);
+        }
+        // Reads alone must not vouch for sealing, so only a full check is remembered.
+        if now < self.seal_until.load(Ordering::Acquire) {
+            self.checked_at.store(tick, Ordering::Relaxed);
+        }
+        true
+    }
+
+    /// Whether the keys were used since the last time that this was asked.
+    pub fn take_used(&self) -> bool {
+        self.used.swap(false, Ordering::Relaxed)
+    }
+
+    /// The keys, loaded if need be. Callers that come meanwhile share one load.
+    pub fn get(&self, call: &Call, loader: &dyn Load, what_for: Use) -> Result<Arc<Keys>> {
+        loop {
+            if let Some(keys) = self.live(what_for).and_then(|keys| keys.as_ref().map(Arc::clone)) {
+                return Ok(keys);
+            }
+            let flight = {
+                let mut loading = self.lock();
+                // The flight that was under way may have landed since.
+                if self.live(what_for).is_some() {
+                    continue;
+                }
+                self.recent_failure(&loading)?;
+                self.join_or_start(&mut loading)
+            };
+            if let Some(loaded) = self.ride(call, loader, flight)? {
+                return self.usable(loaded, what_for);
+            }
+        }
+    }
+
+    /// Loads anew, whatever is there: by a load that starts after this call.
+    pub fn refresh(&self, call: &Call, loader: &dyn Load) -> Result<Arc<Keys>> {
+        let seen = self.lock().started;
+        loop {
+            let (flight, fresh) = {
+                let mut loading = self.lock();
+                let flight = self.join_or_start(&mut loading);
+                (flight, loading.started > seen)
+            };
+            match self.ride(call, loader, flight) {
+                Ok(Some(loaded)) if fresh => return Ok(loaded.keys),
+                Err(error) if fresh || call.check("refreshing").is_err() => return Err(error),
+                _ => {}
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Loading> {
+        let mut loading = self.loading.lock().unwrap_or_else(PoisonError::into_inner);
+        if loading.process != fork::generation() {
+            loading.process = fork::generation();
+            loading.flight = None;
+        }
+        loading
+    }
+
+    fn recent_failure(&self, loading: &Loading) -> Result<()> {
+        match &loading.failure {
+            Some((until, error)) if self.clock.now() < *until => Err(error.clone()),
+            _ => Ok(()),
+        }
+    }
+
+    fn join_or_start(&self, loading: &mut Loading) -> Seat {
+        match &loading.flight {
+            Some(flight) => Seat::Passenger(Arc::clone(flight)),
+            None => {
+                let flight = Flight::new();
+                loading.flight = Some(Arc::clone(&flight));
+                loading.started += 1;
+                Seat::Pilot { flight, generation: loading.generation }
+            }
+        }
+    }
+
+    /// Loads, or waits for the one who does. `None`: to be tried again.
+    fn ride(&self, call: &Call, loader: &dyn Load, seat: Seat) -> Result<Option<Loaded>> {
+        match seat {
+            Seat::Passenger(flight) => flight.wait(call),
+            Seat::Pilot { flight, generation } => {
+                let pilot = Pilot { entry: self, flight };
+                let former = self.former();
+                let result = loader.load(call, &self.name, former.as_ref());
+                pilot.land(generation, result)
+            }
+        }
+    }
+
+    fn former(&self) -> Option<Loaded> {
+        self.keys.load_full().map(|keys| Loaded {
+            keys,
+            valid_until: self.valid_until(),
+            seal_until: self.seal_until.load(Ordering::Acquire),
+        })
+    }
+
+    /// A load can bring keys that may open pages but not seal: the record could not be read for too long.
+    fn usable(&self, loaded: Loaded, what_for: Use) -> Result<Arc<Keys>> {
+        if what_for == Use::Seal && self.clock.now() >= loaded.seal_until {
+            let error = fail!(
+                Storage,
+                "index {}: its envelope record could not be read for longer than cache.max_record_age, so nothing \
+                 more is sealed; check the store",
+                self.name
+            );
+            // The load itself went well: without this each page would ask the KMS again.
+            self.lock().failure = Some((self.clock.now() + FAILURE_LIFETIME, error.clone()));
+            return Err(error);
+        }
+        self.used.store(true, Ordering::Relaxed);
+        Ok(loaded.keys)
+    }
+
+    /// Keys that were just made (at creation), as if loaded. Outdates loads under way.
+    pub fn install(&self, loaded: Loaded) {
+        let mut loading = self.lock();
+        loading.generation += 1;
+        self.store(&mut loading, loaded);
+    }
+
+    fn store(&self, loading: &mut Loading, loaded: Loaded) {
+        loading.failure = None;
+        self.seal_until.store(loaded.seal_until, Ordering::Release);
+        self.valid_until.store(loaded.valid_until, Ordering::Release);
+        self.checked_at.store(u64::MAX, Ordering::Relaxed);
+        self.keys.store(Some(loaded.keys));
+    }
+
+    /// Forgets the keys; wiped when the last call that uses them ends. A load under way starts anew.
+    pub fn clear(&self) {
+        let mut loading = self.lock();
+        loading.generation += 1;
+        loading.failure = None;
+        self.wipe();
+    }
+
+    /// Forgets the keys where their lifetime is over. Returns whether none are left.
+    pub fn expire(&self, now: u64) -> bool {
+        let _loading = self.lock();
+        if now >= self.valid_until() {
+            self.wipe();
+        }
+        self.keys.load().is_none()
+    }
+
+    fn wipe(&self) {
+        self.valid_until.store(0, Ordering::Release);
+        self.checked_at.store(u64::MAX, Ordering::Relaxed);
+        self.keys.store(None);
+    }
+
+    fn fail(&self, loading: &mut Loading, error: &Error) {
+        if is_worth_a_pause(error.status()) {
+            loading.failure = Some((self.clock.now() + FAILURE_LIFETIME, error.clone()));
+        }
+        if !is_passing(error.status()) {
+            self.wipe();
+        }
+    }
+}
+
+/// Who does a load.
+enum Seat {
+    Pilot { flight: Arc<Flight<Loaded>>, generation: u64 },
+    Passenger(Arc<Flight<Loaded>>),
+}
+
+/// Ends the flight on every path, a panic's too.
+struct Pilot<'a> {
+    entry: &'a Entry,
+    flight: Arc<Flight<Loaded>>,
+}
+
+impl Pilot<'_> {
+    fn land(self, generation: u64, result: Result<Loaded>) -> Result<Option<Loaded>> {
+        let mut loading = self.entry.lock();
+        if loading.generation != generation {
+            // Evicted, replaced or deleted meanwhile: what was loaded may be what was just taken away.
+            drop(loading);
+            return Ok(None);
+        }
+        match &result {
+            Ok(loaded) => self.entry.store(&mut loading, loaded.clone()),
+            Err(error) if ends_only_this_caller(error.status()) => {
+                drop(loading);
+                return result.map(Some);
+            }
+            Err(error) => self.entry.fail(&mut loading, error),
+        }
+        loading.flight = None;
+        drop(loading);
+        self.flight.land(result.clone());
+        result.map(Some)
+    }
+}
+
+impl Drop for Pilot<'_> {
+    fn drop(&mut self) {
+        let mut loading = self.entry.lock();
+        if loading.flight.as_ref().is_some_and(|flight| Arc::ptr_eq(flight, &self.flight)) {
+            loading.flight = None;
+        }
+        drop(loading);
+        self.flight.abandon();
+    }
+}
+
+/// The pilot's own limit, not an answer of the KMS: the others go on without it.
+fn ends_only_this_caller(status: Status) -> bool {
+    status == Status::Cancelled
+}
+
+/// Silence and passing trouble leave the keys their lifetime; anything else is an answer, and ends it.
+fn is_passing(status: Status) -> bool {
+    matches!(
+        status,
+        Status::KmsUnavailable
+            | Status::Throttled
+            | Status::Timeout
+            | Status::Storage
+            | Status::Internal
+            | Status::Cancelled
+            | Status::Conflict
+    )
+}
+
+/// Failures that a KMS had a part in; those of the record or the configuration may be mended at once.
+fn is_worth_a_pause(status: Status) -> bool {
+    !matches!(
+        status,
+        Status::NotFound | Status::Storage | Status::Config | Status::InvalidArgument | Status::Unsupported
+    )
+}

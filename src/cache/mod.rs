@@ -1,0 +1,155 @@
+//! KEKs with a lifetime: one entry for each index, found without a lock, loaded once for all who wait.
+
+mod entry;
+mod flight;
+mod sweeper;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+pub use entry::{Entry, Load, Loaded, Use};
+pub use sweeper::{Sweeper, Work};
+
+use crate::clock::Clock;
+use crate::error::Result;
+use crate::name::IndexName;
+use crate::striped::{Shared, Striped};
+
+/// How many entries are looked at to find one to evict.
+const EVICTION_SAMPLE: usize = 32;
+
+/// The entries of an engine.
+#[derive(Debug)]
+pub struct Cache {
+    entries: papaya::HashMap<Box<str>, Arc<Cached>, foldhash::fast::RandomState>,
+    max_entries: AtomicUsize,
+    clock: Arc<dyn Clock>,
+}
+
+#[derive(Debug)]
+struct Cached {
+    entry: Striped<Entry>,
+    /// `Clock::tick` of the last opening, for eviction.
+    opened_at: AtomicU64,
+}
+
+impl Cache {
+    /// An empty cache of at most `max_entries` indexes.
+    pub fn new(max_entries: usize, clock: Arc<dyn Clock>) -> Cache {
+        Cache {
+            entries: papaya::HashMap::with_hasher(foldhash::fast::RandomState::default()),
+            max_entries: AtomicUsize::new(max_entries),
+            clock,
+        }
+    }
+
+    /// Changes the limit; takes effect with the next entry.
+    pub fn set_max_entries(&self, max_entries: usize) {
+        self.max_entries.store(max_entries, Ordering::Relaxed);
+    }
+
+    /// How many indexes have an entry.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// The entry of an index that is cached and may be used now. The path of an index that is opened again.
+    #[inline]
+    pub fn hit(&self, name: &str) -> Option<Shared<Entry>> {
+        let entries = self.entries.pin();
+        let cached = entries.get(name)?;
+        cached.entry.live(Use::Read)?;
+        let tick = self.clock.tick();
+        if cached.opened_at.load(Ordering::Relaxed) != tick {
+            cached.opened_at.store(tick, Ordering::Relaxed);
+        }
+        Some(cached.entry.share())
+    }
+
+    /// The entry of an index, made where there is none.
+    pub fn entry(&self, name: &IndexName) -> Shared<Entry> {
+        let entries = self.entries.pin();
+        if let Some(cached) = entries.get(name.as_str()) {
+            return cached.entry.share();
+        }
+        if entries.len() >= self.max_entries.load(Ordering::Relaxed) {
+            self.evict_one();
+        }
+        let cached = entries.get_or_insert_with(name.as_str().into(), || {
+            Arc::new(Cached {
+                entry: Striped::new(Entry::new(name.clone(), Arc::clone(&self.clock))),
+                opened_at: AtomicU64::new(self.clock.tick()),
+            })
+        });
+        cached.entry.share()
+    }
+
+    /// Removes the entry of an index that turned out not to be there, unless someone got keys or a handle.
+    pub fn forget_if_empty(&self, name: &IndexName) {
+        let entries = self.entries.pin();
+        let idle = |cached: &Arc<Cached>| !cached.entry.is_shared() && cached.entry.live(Use::Read).is_none();
+        let _ = entries.remove_if(name.as_str(), |_, cached| idle(cached));
+    }
+
+    /// Wipes the keys of one index, or of all: the next use asks the KMS.
+    pub fn evict(&self, name: Option<&IndexName>) {
+        let entries = self.entries.pin();
+        match name {
+            Some(name) => {
+                if let Some(cached) = entries.get(name.as_str()) {
+                    cached.entry.clear();
+                }
+                drop(entries);
+                self.forget_if_empty(name);
+            }
+            None => {
+                for (_, cached) in &entries {
+                    cached.entry.clear();
+                }
+                entries.retain(|_, cached| cached.entry.is_shared());
+            }
+        }
+    }
+
+    /// Evicts the least recently opened of some entries; one with open handles keeps its keys for them.
+    fn evict_one(&self) {
+        let entries = self.entries.pin();
+        let oldest = entries
+            .iter()
+            .take(EVICTION_SAMPLE)
+            .min_by_key(|(_, cached)| (cached.entry.is_shared(), cached.opened_at.load(Ordering::Relaxed)));
+        let Some((name, cached)) = oldest else { return };
+        entries.remove(name);
+        if !cached.entry.is_shared() {
+            cached.entry.clear();
+        }
+    }
+
+    /// Wipes what has expired. Returns the entry's next end of life, `None` where it is gone.
+    pub fn sweep(&self, entry: &Entry, now: u64) -> Option<u64> {
+        if !entry.expire(now) {
+            return Some(entry.valid_until());
+        }
+        self.forget_if_empty(entry.name());
+        None
+    }
+}
+
+/// Opens through a loader: the entry and, loaded if need be, its keys.
+pub fn open(
+    cache: &Cache,
+    name: &IndexName,
+    load: impl FnOnce(&Entry) -> Result<Arc<crate::keys::Keys>>,
+) -> Result<Shared<Entry>> {
+    let entry = cache.entry(name);
+    match load(&entry) {
+        Ok(_) => Ok(entry),
+        Err(error) => {
+            drop(entry);
+            if error.status() == crate::error::Status::NotFound {
+                cache.forget_if_empty(name);
+            }
+            Err(error)
+        }
+    }
+}

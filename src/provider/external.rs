@@ -1,0 +1,100 @@
+//! Provider `external:NAME`: the caller's own callbacks, which answer through a reply.
+
+use std::sync::Arc;
+
+use super::{Provider, Wrapped};
+use crate::blob::{Binding, WrappedKek};
+use crate::call::Call;
+use crate::crypto::secret::{Arena, SecretKey};
+use crate::crypto::wrap;
+use crate::error::{Result, fail};
+use crate::name::IndexName;
+use crate::registry::Slot;
+use crate::reply::{Answer, Reply, channel};
+use crate::runtime::Runtime;
+
+/// The longest wrap that a record may hold beside its other fields.
+const MAX_WRAPPED: usize = 64 << 10;
+
+/// What a caller registers. Runs on threads of the library, several at once.
+pub trait ExternalCallbacks: Send + Sync {
+    /// Wraps `plaintext` under `key_id`, bound to `aad`.
+    fn wrap(&self, key_id: &str, aad: &[u8], plaintext: &[u8], reply: Reply);
+    /// Undoes it.
+    fn unwrap(&self, key_id: &str, aad: &[u8], wrapped: &[u8], reply: Reply);
+}
+
+/// One slot with `provider: external:NAME`.
+pub struct External {
+    callbacks: Arc<dyn ExternalCallbacks>,
+    runtime: Arc<Runtime>,
+    arena: Arc<Arena>,
+    slot: Arc<Slot>,
+}
+
+impl External {
+    /// The provider of a slot, by what was registered under its name.
+    pub fn new(
+        callbacks: Arc<dyn ExternalCallbacks>,
+        runtime: Arc<Runtime>,
+        arena: Arc<Arena>,
+        slot: Arc<Slot>,
+    ) -> External {
+        External { callbacks, runtime, arena, slot }
+    }
+
+    /// One try: hands the reply to `ask` on a thread of the library and waits.
+    fn ask<T>(
+        &self,
+        call: &Call,
+        (reply, answer): (Reply, Answer<T>),
+        ask: impl FnOnce(&dyn ExternalCallbacks, Reply) + Send + 'static,
+    ) -> Result<T> {
+        let call = call.within(self.slot.request_timeout);
+        let callbacks = Arc::clone(&self.callbacks);
+        self.runtime.spawn(move || ask(&*callbacks, reply))?;
+        answer.wait(&call, &format!("slot {:?}: its provider {} did not answer", self.slot.name, self.slot.provider))
+    }
+}
+
+impl std::fmt::Debug for External {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("External").field("slot", &self.slot.name).finish_non_exhaustive()
+    }
+}
+
+impl Provider for External {
+    fn wrap(&self, call: &Call, name: &IndexName, kek: &SecretKey) -> Result<Wrapped> {
+        let (binding, aad) = binding(self.slot.cyborgdb_compatible, name);
+        let plaintext = kek.duplicate()?;
+        let key_id = self.slot.key_id.clone();
+        let provider = self.slot.provider.to_string();
+        let reply = channel(move |bytes, _| match bytes.len() {
+            0 => Err(fail!(Internal, "provider {provider} answered a wrap without bytes")),
+            1..=MAX_WRAPPED => Ok(bytes.to_vec()),
+            len => Err(fail!(Corrupt, "provider {provider} answered a wrap of {len} bytes: at most 64 KiB")),
+        });
+        let bytes = self.ask(call, reply, move |callbacks, reply| {
+            callbacks.wrap(&key_id, &aad, plaintext.expose(), reply);
+        })?;
+        Ok(Wrapped { bytes, binding, key_version: String::new(), mechanism: String::new() })
+    }
+
+    fn unwrap(&self, call: &Call, name: &IndexName, wrapped: &WrappedKek) -> Result<SecretKey> {
+        let (_, aad) = binding(wrapped.binding == Binding::None, name);
+        let key_id = wrapped.key_id.clone();
+        let bytes = wrapped.wrapped_kek.clone();
+        let provider = self.slot.provider.to_string();
+        let arena = Arc::clone(&self.arena);
+        let reply = channel(move |bytes, _| match bytes.len() {
+            0 => Err(fail!(Internal, "provider {provider} answered an unwrap without bytes")),
+            32 => arena.key_from(bytes),
+            len => Err(fail!(Corrupt, "provider {provider} gave back a KEK of {len} bytes, not 32")),
+        });
+        self.ask(call, reply, move |callbacks, reply| callbacks.unwrap(&key_id, &aad, &bytes, reply))
+    }
+}
+
+fn binding(unbound: bool, name: &IndexName) -> (Binding, Vec<u8>) {
+    if unbound { (Binding::None, Vec::new()) } else { (Binding::IndexName, wrap::kek_aad(name.as_str())) }
+}

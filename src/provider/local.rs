@@ -1,0 +1,292 @@
+//! Provider `local`: the wrapping key is a file. For development, and where a secrets manager mounts the file.
+
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use base64ct::{Base64, Encoding};
+use zeroize::Zeroizing;
+
+use super::{Provider, Wrapped};
+use crate::blob::{Binding, WrappedKek};
+use crate::call::Call;
+use crate::crypto::secret::{Arena, SecretKey, random};
+use crate::crypto::wrap;
+use crate::error::{Error, Result, fail};
+use crate::name::IndexName;
+
+/// More than any way to write 32 bytes takes.
+const MAX_FILE_LEN: usize = 128;
+
+/// One slot with `provider: local`. The file is read at each use, so that taking it away stops the index.
+#[derive(Debug)]
+pub struct Local {
+    arena: Arc<Arena>,
+    /// Where the configuration's relative paths start.
+    base: PathBuf,
+    key_id: String,
+    create: bool,
+    /// CyborgDB's way to wrap passes no AAD.
+    bind: bool,
+}
+
+impl Local {
+    /// The provider of a slot whose `key_id` is the path of the key file, relative to `base` where it is relative.
+    pub fn new(arena: Arc<Arena>, base: PathBuf, key_id: &str, create: bool, bind: bool) -> Local {
+        Local { arena, base, key_id: key_id.to_owned(), create, bind }
+    }
+
+    fn path(&self, key_id: &str) -> PathBuf {
+        self.base.join(key_id)
+    }
+}
+
+impl Provider for Local {
+    fn wrap(&self, _call: &Call, name: &IndexName, kek: &SecretKey) -> Result<Wrapped> {
+        let path = self.path(&self.key_id);
+        if self.create && !path.exists() {
+            make_key_file(&path)?;
+        }
+        let key = read_key(&self.arena, &path)?;
+        let binding = if self.bind { Binding::IndexName } else { Binding::None };
+        Ok(Wrapped {
+            bytes: wrap::wrap(key.expose(), &aad(binding, name), kek.expose())?,
+            binding,
+            key_version: String::new(),
+            mechanism: String::new(),
+        })
+    }
+
+    fn unwrap(&self, _call: &Call, name: &IndexName, wrapped: &WrappedKek) -> Result<SecretKey> {
+        let path = self.path(&wrapped.key_id);
+        let key = read_key(&self.arena, &path)?;
+        wrap::unwrap_key(&self.arena, key.expose(), &aad(wrapped.binding, name), &wrapped.wrapped_kek).map_err(|error| {
+            error.context(format!(
+                "index {name}: its KEK was not wrapped by the key in {}, or the wrap was altered",
+                path.display()
+            ))
+        })
+    }
+}
+
+fn aad(binding: Binding, name: &IndexName) -> Vec<u8> {
+    match binding {
+        Binding::None => Vec::new(),
+        Binding::IndexName => wrap::kek_aad(name.as_str()),
+    }
+}
+
+fn read_key(arena: &Arc<Arena>, path: &Path) -> Result<SecretKey> {
+    let mut file = OpenOptions::new()
+        .read(true)
+        // A FIFO in its place must not hang the caller.
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path)
+        .map_err(|error| cannot_read(path, &error))?;
+    let metadata = file.metadata().map_err(|error| cannot_read(path, &error))?;
+    if !metadata.is_file() {
+        return Err(fail!(Config, "the key file {} is no regular file", path.display()));
+    }
+    if metadata.mode() & 0o077 != 0 {
+        return Err(fail!(
+            Config,
+            "the key file {} can be read by others (mode {:o}): chmod 600 it, and consider its key known",
+            path.display(),
+            metadata.mode() & 0o7777
+        ));
+    }
+    let mut text = Zeroizing::new([0; MAX_FILE_LEN]);
+    let len = read_up_to(&mut file, &mut text[..]).map_err(|error| cannot_read(path, &error))?;
+    parse_key(arena, &text[..len], path)
+}
+
+fn read_up_to(file: &mut File, buffer: &mut [u8]) -> std::io::Result<usize> {
+    let mut len = 0;
+    while len < buffer.len() {
+        match file.read(&mut buffer[len..]) {
+            Ok(0) => break,
+            Ok(count) => len += count,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(len)
+}
+
+fn cannot_read(path: &Path, error: &std::io::Error) -> Error {
+    let path = path.display();
+    match error.kind() {
+        ErrorKind::NotFound => fail!(
+            KeyNotFound,
+            "there is no key file {path}: put the key there (openssl rand -base64 32), or say create: true in its slot"
+        ),
+        ErrorKind::PermissionDenied => {
+            fail!(AccessDenied, "the key file {path} can't be read: it must belong to the user of this process")
+        }
+        _ => fail!(KmsUnavailable, "the key file {path} can't be read: {error}"),
+    }
+}
+
+/// 32 raw bytes, 64 hex digits or base64, each with or without a newline.
+fn parse_key(arena: &Arc<Arena>, content: &[u8], path: &Path) -> Result<SecretKey> {
+    if content.len() == 32 {
+        return arena.key_from(content);
+    }
+    let text = content.strip_suffix(b"\n").unwrap_or(content);
+    let text = text.strip_suffix(b"\r").unwrap_or(text);
+    match text.len() {
+        32 => arena.key_from(text),
+        64 => arena.key_with(|key| decode_hex(text, key).ok_or_else(|| wrong_content(path))),
+        44 => arena.key_with(|key| match Base64::decode(text, key) {
+            Ok(decoded) if decoded.len() == 32 => Ok(()),
+            _ => Err(wrong_content(path)),
+        }),
+        _ => Err(wrong_content(path)),
+    }
+}
+
+/// Without branches on the digits' values or a table: they are a key's.
+fn decode_hex(text: &[u8], key: &mut [u8; 32]) -> Option<()> {
+    base16ct::mixed::decode(text, key).ok().map(|_| ())
+}
+
+fn wrong_content(path: &Path) -> Error {
+    fail!(
+        Config,
+        "the key file {} must hold 32 raw bytes, 64 hex digits or 44 characters of base64 (openssl rand -base64 32)",
+        path.display()
+    )
+}
+
+/// Makes a key file, or leaves the one that another process made meanwhile.
+fn make_key_file(path: &Path) -> Result<()> {
+    let cannot = |error: std::io::Error| {
+        fail!(Config, "the key file {} can't be made: {error}", path.display())
+    };
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(parent).map_err(cannot)?;
+    let mut unique = [0; 8];
+    random(&mut unique)?;
+    let temporary = parent.join(format!(".cyborg-kms-{:016x}.tmp", u64::from_ne_bytes(unique)));
+    let made = write_key(&temporary).and_then(|()| std::fs::hard_link(&temporary, path));
+    let removed = std::fs::remove_file(&temporary);
+    match made {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(()),
+        other => other.map_err(cannot)?,
+    }
+    removed.map_err(cannot)?;
+    File::open(parent).and_then(|folder| folder.sync_all()).map_err(cannot)
+}
+
+fn write_key(path: &Path) -> std::io::Result<()> {
+    let mut key = Zeroizing::new([0; 32]);
+    random(&mut key[..]).map_err(std::io::Error::other)?;
+    let mut text = Zeroizing::new([0; 45]);
+    Base64::encode(&key[..], &mut text[..]).map_err(std::io::Error::other)?;
+    text[44] = b'\n';
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(&text[..])?;
+    file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::error::Status;
+
+    fn provider(folder: &Path, create: bool) -> Local {
+        Local::new(Arena::new(false), folder.to_owned(), "key", create, true)
+    }
+
+    fn write(folder: &Path, content: &[u8]) {
+        let path = folder.join("key");
+        std::fs::write(&path, content).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    }
+
+    fn read(folder: &Path) -> Result<Vec<u8>> {
+        read_key(&Arena::new(false), &folder.join("key")).map(|key| key.expose().to_vec())
+    }
+
+    #[test]
+    fn every_way_to_write_a_key_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let key: Vec<u8> = (0..32).map(|byte| byte * 7 + 3).collect();
+        let hex: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+        let base64 = Base64::encode_string(&key);
+        for text in [key.clone(), hex.clone().into_bytes(), hex.to_uppercase().into_bytes(), base64.into_bytes()] {
+            for end in [&b""[..], b"\n", b"\r\n"] {
+                write(folder.path(), &[&text[..], end].concat());
+                assert_eq!(read(folder.path()).unwrap(), key);
+            }
+        }
+    }
+
+    #[test]
+    fn other_content_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let long = [b'a'; 4096];
+        for content in [&b""[..], b"short", &[b'g'; 64], &[b'!'; 44], &long, &[0; 31], &[0; 35]] {
+            write(folder.path(), content);
+            assert_eq!(read(folder.path()).unwrap_err().status(), Status::Config);
+        }
+    }
+
+    #[test]
+    fn a_file_that_others_can_read_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), &[1; 32]);
+        for mode in [0o640, 0o604, 0o660, 0o644] {
+            std::fs::set_permissions(folder.path().join("key"), PermissionsExt::from_mode(mode)).unwrap();
+            let error = read(folder.path()).unwrap_err();
+            assert_eq!(error.status(), Status::Config);
+            assert!(error.message().contains("chmod 600"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_missing_file_is_made_only_when_asked_and_only_to_wrap() {
+        let folder = tempfile::tempdir().unwrap();
+        let name = IndexName::new("a").unwrap();
+        let arena = Arena::new(false);
+        let kek = arena.random_key().unwrap();
+        let call = Call::unbounded();
+        let error = provider(folder.path(), false).wrap(&call, &name, &kek).unwrap_err();
+        assert_eq!(error.status(), Status::KeyNotFound);
+
+        let local = provider(folder.path(), true);
+        let absent = WrappedKek { key_id: "key".into(), ..WrappedKek::default() };
+        assert_eq!(local.unwrap(&call, &name, &absent).unwrap_err().status(), Status::KeyNotFound);
+        assert!(!folder.path().join("key").exists());
+
+        let wrapped = local.wrap(&call, &name, &kek).unwrap();
+        let mode = std::fs::metadata(folder.path().join("key")).unwrap().mode();
+        assert_eq!(mode & 0o7777, 0o600);
+        let wrap = WrappedKek { wrapped_kek: wrapped.bytes, binding: wrapped.binding, ..absent };
+        assert!(local.unwrap(&call, &name, &wrap).unwrap().ct_eq(&kek));
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "a temporary file was left");
+
+        let other = IndexName::new("b").unwrap();
+        let error = local.unwrap(&call, &other, &wrap).unwrap_err();
+        assert_eq!(error.status(), Status::AuthenticationFailed);
+    }
+
+    #[test]
+    fn two_that_make_the_file_at_once_have_one_key() {
+        for _ in 0..20 {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("key");
+            std::thread::scope(|scope| {
+                for _ in 0..4 {
+                    scope.spawn(|| make_key_file(&path).unwrap());
+                }
+            });
+            assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+            read(folder.path()).unwrap();
+        }
+    }
+}

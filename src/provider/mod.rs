@@ -1,0 +1,47 @@
+//! Key management services behind one trait: wrap a KEK, unwrap it.
+
+mod external;
+mod local;
+mod retry;
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+pub use external::{External, ExternalCallbacks};
+pub use local::Local;
+pub use retry::with_retries;
+
+use crate::blob::{Binding, WrappedKek};
+use crate::call::Call;
+use crate::crypto::secret::SecretKey;
+use crate::error::Result;
+use crate::name::IndexName;
+
+/// A wrap as a provider made it, with what must be known to undo it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wrapped {
+    /// The provider's answer.
+    pub bytes: Vec<u8>,
+    /// What it is bound to.
+    pub binding: Binding,
+    /// The wrapping key's version, where the provider has such.
+    pub key_version: String,
+    /// How it was wrapped, where the provider knows several ways.
+    pub mechanism: String,
+}
+
+/// A slot's key management service.
+///
+/// An error's status is one that the host can act on: `ACCESS_DENIED`, `KEY_DISABLED`, `KEY_NOT_FOUND` are
+/// refusals and end the use of a key at once; `KMS_UNAVAILABLE`, `THROTTLED`, `TIMEOUT` are silence.
+pub trait Provider: Send + Sync + Debug {
+    /// Wraps the KEK of an index under the slot's key.
+    fn wrap(&self, call: &Call, name: &IndexName, kek: &SecretKey) -> Result<Wrapped>;
+
+    /// Undoes a wrap by the slot's key or one of its former keys. The caller has checked that the slot names
+    /// `wrap.key_id`.
+    fn unwrap(&self, call: &Call, name: &IndexName, wrap: &WrappedKek) -> Result<SecretKey>;
+}
+
+/// A provider that is ready for use.
+pub type SharedProvider = Arc<dyn Provider>;

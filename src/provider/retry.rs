@@ -1,0 +1,42 @@
+//! Retries, in one place for every provider.
+
+use std::time::Duration;
+
+use crate::call::Call;
+use crate::error::Result;
+use crate::registry::Slot;
+
+/// Repeats what failed for a passing reason, with exponential backoff and jitter, `max_retries` times and within
+/// the slot's deadline.
+pub fn with_retries<T>(
+    call: &Call,
+    slot: &Slot,
+    mut attempt: impl FnMut(&Call) -> Result<T>,
+    mut on_retry: impl FnMut(),
+) -> Result<T> {
+    let call = call.within(slot.deadline);
+    let mut waits = backoff(slot.max_retries);
+    loop {
+        let error = match attempt(&call) {
+            Err(error) if error.is_retryable() => error,
+            result => return result,
+        };
+        let Some(wait) = waits.next() else { return Err(error) };
+        let wait = wait.max(Duration::from_millis(error.retry_after_ms()));
+        if call.remaining().is_some_and(|left| left <= wait) {
+            return Err(error);
+        }
+        on_retry();
+        call.sleep(wait)?;
+    }
+}
+
+fn backoff(max_retries: u32) -> impl Iterator<Item = Duration> {
+    use backon::BackoffBuilder;
+    backon::ExponentialBuilder::new()
+        .with_min_delay(Duration::from_millis(50))
+        .with_max_delay(Duration::from_secs(2))
+        .with_max_times(max_retries as usize)
+        .with_jitter()
+        .build()
+}
