@@ -3,6 +3,7 @@
 
 pub mod call;
 pub mod clock;
+pub mod crypto;
 pub mod error;
 mod generated;
 pub mod name;

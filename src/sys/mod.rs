@@ -2,3 +2,5 @@
 #![allow(unsafe_code)] // System calls through libc.
 
 pub mod clock;
+pub mod fork;
+pub mod memory;
