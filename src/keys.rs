@@ -17,6 +17,8 @@ pub struct Keys {
     pub record: Arc<Record>,
     /// The KEK.
     pub kek: SecretKey,
+    /// What the slot lets its indexes do (`registry::CAN_ENCRYPT` and so on).
+    pub capabilities: u32,
     derivation: Option<SecretKey>,
     pages: Vec<Arc<DataKey>>,
 }
@@ -29,11 +31,12 @@ impl Keys {
         name: &IndexName,
         record: Arc<Record>,
         kek: SecretKey,
+        capabilities: u32,
         former: Option<&Keys>,
     ) -> Result<Keys> {
         check_kek(arena, name, &record, &kek)?;
         if record.data_keys.is_empty() {
-            return Ok(Keys { record, kek, derivation: None, pages: Vec::new() });
+            return Ok(Keys { record, kek, capabilities, derivation: None, pages: Vec::new() });
         }
         record.verify(arena, name, &kek)?;
         let wrap_key = sub_key(arena, &kek, SubKey::Wrap)?;
@@ -47,7 +50,7 @@ impl Keys {
                 pages.push(prepared(arena, name, entry.id, key, former)?);
             }
         }
-        Ok(Keys { record, kek, derivation, pages })
+        Ok(Keys { record, kek, capabilities, derivation, pages })
     }
 
     /// The data key of new pages; `UNSUPPORTED` for an index that has none.

@@ -41,6 +41,7 @@ impl Runtime {
     }
 
     fn handle(&self) -> Result<tokio::runtime::Handle> {
+        let _no_fork = fork::no_fork();
         let mut started = self.started.lock().unwrap_or_else(PoisonError::into_inner);
         let generation = fork::generation();
         if let Some(current) = started.take_if(|current| current.generation != generation) {
@@ -78,22 +79,16 @@ pub fn start_thread(name: &str, work: impl FnOnce() + Send + 'static) -> Result<
         .map_err(|error| fail!(Internal, "no thread could be started ({error}): raise the limit on processes"))
 }
 
-impl Drop for Runtime {
-    /// Waits for the callbacks under way; on a thread of the library, which can't wait for itself, another does.
-    fn drop(&mut self) {
-        let started = self.started.get_mut().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(started) = started else { return };
-        if started.generation != fork::generation() {
-            std::mem::forget(started);
-        } else if is_library_thread() {
-            let hand_over = start_thread("end", move || {
-                IS_LIBRARY_THREAD.set(false);
-                drop(started);
-            });
-            // Without a thread to hand it to, the runtime ends when its callbacks do, with nobody waiting.
-            drop(hand_over);
-        } else {
-            drop(started);
+impl Runtime {
+    /// Waits for the callbacks under way. Not to be called on a thread of the library, which can't wait for itself.
+    pub fn end(&self) {
+        let started = {
+            let _no_fork = fork::no_fork();
+            self.started.lock().unwrap_or_else(PoisonError::into_inner).take()
+        };
+        match started {
+            Some(parents) if parents.generation != fork::generation() => std::mem::forget(parents),
+            own => drop(own),
         }
     }
 }

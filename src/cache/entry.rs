@@ -13,6 +13,9 @@ use crate::keys::Keys;
 use crate::name::IndexName;
 use crate::sys::fork;
 
+/// Keys in use by one call; they are not wiped before it ends.
+pub type LiveKeys = Guard<Option<Arc<Keys>>>;
+
 /// How long a failure of the KMS is answered without asking it again.
 const FAILURE_LIFETIME: u64 = SECOND;
 
@@ -54,6 +57,8 @@ pub struct Entry {
     checked_at: AtomicU64,
     /// Whether anyone used the keys since they were loaded: idle ones are not refreshed.
     used: AtomicBool,
+    /// The process whose sweeper watches the entry; 0: none does.
+    watched_by: AtomicU64,
     loading: Mutex<Loading>,
 }
 
@@ -80,6 +85,7 @@ impl Entry {
             seal_until: AtomicU64::new(0),
             checked_at: AtomicU64::new(u64::MAX),
             used: AtomicBool::new(false),
+            watched_by: AtomicU64::new(0),
             loading: Mutex::new(Loading { process: fork::generation(), ..Loading::default() }),
         }
     }
@@ -94,10 +100,9 @@ impl Entry {
         self.valid_until.load(Ordering::Acquire)
     }
 
-    /// The keys, where they may be used now. No lock, no system call but the clock's, which is the kernel's page.
+    /// The keys, where they may be used now; `tick` is the clock's. No lock, no system call but the clock's, which is the kernel's page.
     #[inline]
-    pub fn live(&self, what_for: Use) -> Option<Guard<Option<Arc<Keys>>>> {
-        let tick = self.clock.tick();
+    pub fn live(&self, tick: u64, what_for: Use) -> Option<LiveKeys> {
         if self.checked_at.load(Ordering::Relaxed) != tick && !self.check_lifetime(tick, what_for) {
             return None;
         }
@@ -126,16 +131,27 @@ impl Entry {
         self.used.swap(false, Ordering::Relaxed)
     }
 
+    /// Whether this process's sweeper must be told of the entry; it is taken as told from here on.
+    pub fn needs_watch(&self) -> bool {
+        let process = fork::generation();
+        self.watched_by.swap(process, Ordering::AcqRel) != process
+    }
+
+    /// The sweeper looks no more.
+    pub fn unwatched(&self) {
+        self.watched_by.store(0, Ordering::Release);
+    }
+
     /// The keys, loaded if need be. Callers that come meanwhile share one load.
     pub fn get(&self, call: &Call, loader: &dyn Load, what_for: Use) -> Result<Arc<Keys>> {
         loop {
-            if let Some(keys) = self.live(what_for).and_then(|keys| keys.as_ref().map(Arc::clone)) {
+            if let Some(keys) = self.live_now(what_for) {
                 return Ok(keys);
             }
             let flight = {
                 let mut loading = self.lock();
                 // The flight that was under way may have landed since.
-                if self.live(what_for).is_some() {
+                if self.live_now(what_for).is_some() {
                     continue;
                 }
                 self.recent_failure(&loading)?;
@@ -164,13 +180,28 @@ impl Entry {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Loading> {
+    fn live_now(&self, what_for: Use) -> Option<Arc<Keys>> {
+        self.live(self.clock.tick(), what_for).and_then(|keys| keys.as_ref().map(Arc::clone))
+    }
+
+    /// Whether there are keys that may be used now.
+    pub fn is_live(&self) -> bool {
+        self.live_now(Use::Read).is_some()
+    }
+
+    /// Whether someone is loading now.
+    pub fn is_loading(&self) -> bool {
+        self.lock().flight.is_some()
+    }
+
+    fn lock(&self) -> Locked<'_> {
+        let no_fork = fork::no_fork();
         let mut loading = self.loading.lock().unwrap_or_else(PoisonError::into_inner);
         if loading.process != fork::generation() {
             loading.process = fork::generation();
             loading.flight = None;
         }
-        loading
+        Locked { loading, _no_fork: no_fork }
     }
 
     fn recent_failure(&self, loading: &Loading) -> Result<()> {
@@ -275,6 +306,26 @@ impl Entry {
         if !is_passing(error.status()) {
             self.wipe();
         }
+    }
+}
+
+/// The state of loading, locked so that a fork finds it whole.
+struct Locked<'a> {
+    loading: MutexGuard<'a, Loading>,
+    _no_fork: fork::NoFork,
+}
+
+impl std::ops::Deref for Locked<'_> {
+    type Target = Loading;
+
+    fn deref(&self) -> &Loading {
+        &self.loading
+    }
+}
+
+impl std::ops::DerefMut for Locked<'_> {
+    fn deref_mut(&mut self) -> &mut Loading {
+        &mut self.loading
     }
 }
 

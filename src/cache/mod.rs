@@ -7,13 +7,13 @@ mod sweeper;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-pub use entry::{Entry, Load, Loaded, Use};
+pub use entry::{Entry, LiveKeys, Load, Loaded, Use};
 pub use sweeper::{Sweeper, Work};
 
 use crate::clock::Clock;
-use crate::error::Result;
 use crate::name::IndexName;
 use crate::striped::{Shared, Striped};
+use crate::sys::fork;
 
 /// How many entries are looked at to find one to evict.
 const EVICTION_SAMPLE: usize = 32;
@@ -58,8 +58,8 @@ impl Cache {
     pub fn hit(&self, name: &str) -> Option<Shared<Entry>> {
         let entries = self.entries.pin();
         let cached = entries.get(name)?;
-        cached.entry.live(Use::Read)?;
         let tick = self.clock.tick();
+        cached.entry.live(tick, Use::Read)?;
         if cached.opened_at.load(Ordering::Relaxed) != tick {
             cached.opened_at.store(tick, Ordering::Relaxed);
         }
@@ -68,6 +68,8 @@ impl Cache {
 
     /// The entry of an index, made where there is none.
     pub fn entry(&self, name: &IndexName) -> Shared<Entry> {
+        // The map's writers can wait for one another; a child must not wait for one that it does not have.
+        let _no_fork = fork::no_fork();
         let entries = self.entries.pin();
         if let Some(cached) = entries.get(name.as_str()) {
             return cached.entry.share();
@@ -86,13 +88,15 @@ impl Cache {
 
     /// Removes the entry of an index that turned out not to be there, unless someone got keys or a handle.
     pub fn forget_if_empty(&self, name: &IndexName) {
+        let _no_fork = fork::no_fork();
         let entries = self.entries.pin();
-        let idle = |cached: &Arc<Cached>| !cached.entry.is_shared() && cached.entry.live(Use::Read).is_none();
+        let idle = |cached: &Arc<Cached>| !cached.entry.is_shared() && !cached.entry.is_live();
         let _ = entries.remove_if(name.as_str(), |_, cached| idle(cached));
     }
 
     /// Wipes the keys of one index, or of all: the next use asks the KMS.
     pub fn evict(&self, name: Option<&IndexName>) {
+        let _no_fork = fork::no_fork();
         let entries = self.entries.pin();
         match name {
             Some(name) => {
@@ -122,34 +126,6 @@ impl Cache {
         entries.remove(name);
         if !cached.entry.is_shared() {
             cached.entry.clear();
-        }
-    }
-
-    /// Wipes what has expired. Returns the entry's next end of life, `None` where it is gone.
-    pub fn sweep(&self, entry: &Entry, now: u64) -> Option<u64> {
-        if !entry.expire(now) {
-            return Some(entry.valid_until());
-        }
-        self.forget_if_empty(entry.name());
-        None
-    }
-}
-
-/// Opens through a loader: the entry and, loaded if need be, its keys.
-pub fn open(
-    cache: &Cache,
-    name: &IndexName,
-    load: impl FnOnce(&Entry) -> Result<Arc<crate::keys::Keys>>,
-) -> Result<Shared<Entry>> {
-    let entry = cache.entry(name);
-    match load(&entry) {
-        Ok(_) => Ok(entry),
-        Err(error) => {
-            drop(entry);
-            if error.status() == crate::error::Status::NotFound {
-                cache.forget_if_empty(name);
-            }
-            Err(error)
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ const MAX_SLEEP: Duration = Duration::from_secs(5);
 /// What the sweeper does with an entry that is due.
 pub trait Work: Send + Sync {
     /// Wipes or has it refreshed; returns when it is due again, `None`: never.
-    fn due(&self, entry: &Arc<Entry>, now: u64) -> Option<u64>;
+    fn due(self: Arc<Self>, entry: &Arc<Entry>, now: u64) -> Option<u64>;
 }
 
 /// Keeps the times at which entries are due.
@@ -38,7 +38,6 @@ struct Thread {
 struct Shared {
     clock: Arc<dyn Clock>,
     queue: Mutex<Queue>,
-    changed: Condvar,
 }
 
 #[derive(Debug, Default)]
@@ -76,89 +75,112 @@ impl Ord for Due {
 impl Sweeper {
     /// Without a thread yet.
     pub fn new(clock: Arc<dyn Clock>) -> Sweeper {
-        let shared = Shared { clock, queue: Mutex::default(), changed: Condvar::new() };
+        let shared = Shared { clock, queue: Mutex::default() };
         Sweeper { shared: Arc::new(shared), thread: Mutex::new(None) }
     }
 
     /// Has the entry looked at when its time has come, by a thread that is started if there is none.
     pub fn watch(&self, entry: &Arc<Entry>, at: u64, work: Weak<dyn Work>) -> Result<()> {
+        let _no_fork = fork::no_fork();
         let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(parents) = thread.take_if(|thread| thread.process != fork::generation()) {
             // Its thread does not exist in this process, there is nothing to join.
             std::mem::forget(parents);
         }
-        let mut queue = self.shared.lock();
-        queue.due.push(Reverse(Due { at, entry: Arc::downgrade(entry) }));
-        drop(queue);
-        self.shared.changed.notify_all();
-        if thread.is_none() {
-            let shared = Arc::clone(&self.shared);
-            let handle = runtime::start_thread("cache", move || shared.run(&work))?;
-            *thread = Some(Thread { handle, process: fork::generation() });
+        let first = self.shared.push(at, entry);
+        match &*thread {
+            // It sleeps until what was first before.
+            Some(thread) if first => thread.handle.thread().unpark(),
+            Some(_) => {}
+            None => {
+                let shared = Arc::clone(&self.shared);
+                let handle = runtime::start_thread("cache", move || shared.run(&work))?;
+                *thread = Some(Thread { handle, process: fork::generation() });
+            }
         }
         Ok(())
     }
 
     /// Does what is due now, as the thread does: for a clock that is moved by hand.
-    pub fn sweep(&self, work: &dyn Work) {
+    pub fn sweep(&self, work: &Arc<dyn Work>) {
         self.shared.sweep(work);
     }
 
-    /// Wakes the thread, since time was moved.
+    /// Ends the thread and waits for it.
     pub fn end(&self) {
-        self.shared.lock().ended = true;
-        self.shared.changed.notify_all();
+        self.shared.lock().queue.ended = true;
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(thread) = thread else { return };
         if thread.process != fork::generation() {
             std::mem::forget(thread);
-        } else if thread.handle.thread().id() != std::thread::current().id() {
+            return;
+        }
+        thread.handle.thread().unpark();
+        if thread.handle.thread().id() != std::thread::current().id() {
             // A panic in it was reported by the panic hook already.
             let _ = thread.handle.join();
         }
     }
 }
 
+/// The queue, locked so that a fork finds it whole. Never held while sleeping.
+struct Locked<'a> {
+    queue: MutexGuard<'a, Queue>,
+    _no_fork: fork::NoFork,
+}
+
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> Locked<'_> {
+        let no_fork = fork::no_fork();
+        Locked { queue: self.queue.lock().unwrap_or_else(PoisonError::into_inner), _no_fork: no_fork }
+    }
+
+    /// Returns whether it is now the first.
+    fn push(&self, at: u64, entry: &Arc<Entry>) -> bool {
+        let due = &mut self.lock().queue.due;
+        let first = due.peek().is_none_or(|first| at < first.0.at);
+        due.push(Reverse(Due { at, entry: Arc::downgrade(entry) }));
+        first
     }
 
     fn run(&self, work: &Weak<dyn Work>) {
-        loop {
-            let Some(alive) = work.upgrade() else { return };
-            self.sweep(&*alive);
+        while let Some(alive) = work.upgrade() {
+            self.sweep(&alive);
             drop(alive);
-            let queue = self.lock();
-            if queue.ended {
-                return;
-            }
-            let now = self.clock.now();
-            let next = queue.due.peek().map_or(u64::MAX, |next| next.0.at.saturating_sub(now));
-            let sleep = Duration::from_nanos(next).min(MAX_SLEEP);
-            drop(self.changed.wait_timeout(queue, sleep).unwrap_or_else(PoisonError::into_inner));
+            let Some(pause) = self.pause() else { return };
+            std::thread::park_timeout(pause);
         }
     }
 
-    fn sweep(&self, work: &dyn Work) {
+    /// How long nothing is due; `None`: the end.
+    fn pause(&self) -> Option<Duration> {
+        let locked = self.lock();
+        if locked.queue.ended {
+            return None;
+        }
+        let now = self.clock.now();
+        let next = locked.queue.due.peek().map_or(u64::MAX, |next| next.0.at.saturating_sub(now));
+        Some(Duration::from_nanos(next).min(MAX_SLEEP))
+    }
+
+    fn sweep(&self, work: &Arc<dyn Work>) {
         while let Some((entry, now)) = self.next_due() {
-            let again = work.due(&entry, now);
-            if let Some(at) = again {
-                self.lock().due.push(Reverse(Due { at, entry: Arc::downgrade(&entry) }));
+            if let Some(at) = Arc::clone(work).due(&entry, now) {
+                self.push(at, &entry);
             }
         }
     }
 
     fn next_due(&self) -> Option<(Arc<Entry>, u64)> {
-        let mut queue = self.lock();
-        loop {
+        let due = {
+            let mut locked = self.lock();
             let now = self.clock.now();
-            if queue.ended || queue.due.peek()?.0.at > now {
-                return None;
+            let mut due = None;
+            while due.is_none() && !locked.queue.ended && locked.queue.due.peek()?.0.at <= now {
+                due = locked.queue.due.pop()?.0.entry.upgrade().map(|entry| (entry, now));
             }
-            if let Some(entry) = queue.due.pop()?.0.entry.upgrade() {
-                return Some((entry, now));
-            }
-        }
+            due
+        };
+        due
     }
 }

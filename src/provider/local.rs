@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use base64ct::{Base64, Encoding};
@@ -24,8 +24,6 @@ const MAX_FILE_LEN: usize = 128;
 #[derive(Debug)]
 pub struct Local {
     arena: Arc<Arena>,
-    /// Where the configuration's relative paths start.
-    base: PathBuf,
     key_id: String,
     create: bool,
     /// CyborgDB's way to wrap passes no AAD.
@@ -33,23 +31,20 @@ pub struct Local {
 }
 
 impl Local {
-    /// The provider of a slot whose `key_id` is the path of the key file, relative to `base` where it is relative.
-    pub fn new(arena: Arc<Arena>, base: PathBuf, key_id: &str, create: bool, bind: bool) -> Local {
-        Local { arena, base, key_id: key_id.to_owned(), create, bind }
-    }
-
-    fn path(&self, key_id: &str) -> PathBuf {
-        self.base.join(key_id)
+    /// The provider of a slot whose `key_id` is the absolute path of the key file. `bind`: wraps are bound to
+    /// the index's name.
+    pub fn new(arena: Arc<Arena>, key_id: &str, create: bool, bind: bool) -> Local {
+        Local { arena, key_id: key_id.to_owned(), create, bind }
     }
 }
 
 impl Provider for Local {
     fn wrap(&self, _call: &Call, name: &IndexName, kek: &SecretKey) -> Result<Wrapped> {
-        let path = self.path(&self.key_id);
+        let path = Path::new(&self.key_id);
         if self.create && !path.exists() {
-            make_key_file(&path)?;
+            make_key_file(path)?;
         }
-        let key = read_key(&self.arena, &path)?;
+        let key = read_key(&self.arena, path)?;
         let binding = if self.bind { Binding::IndexName } else { Binding::None };
         Ok(Wrapped {
             bytes: wrap::wrap(key.expose(), &aad(binding, name), kek.expose())?,
@@ -60,8 +55,8 @@ impl Provider for Local {
     }
 
     fn unwrap(&self, _call: &Call, name: &IndexName, wrapped: &WrappedKek) -> Result<SecretKey> {
-        let path = self.path(&wrapped.key_id);
-        let key = read_key(&self.arena, &path)?;
+        let path = Path::new(&wrapped.key_id);
+        let key = read_key(&self.arena, path)?;
         wrap::unwrap_key(&self.arena, key.expose(), &aad(wrapped.binding, name), &wrapped.wrapped_kek).map_err(|error| {
             error.context(format!(
                 "index {name}: its KEK was not wrapped by the key in {}, or the wrap was altered",
@@ -199,7 +194,7 @@ mod tests {
     use crate::error::Status;
 
     fn provider(folder: &Path, create: bool) -> Local {
-        Local::new(Arena::new(false), folder.to_owned(), "key", create, true)
+        Local::new(Arena::new(false), folder.join("key").to_str().unwrap(), create, true)
     }
 
     fn write(folder: &Path, content: &[u8]) {
@@ -259,7 +254,7 @@ mod tests {
         assert_eq!(error.status(), Status::KeyNotFound);
 
         let local = provider(folder.path(), true);
-        let absent = WrappedKek { key_id: "key".into(), ..WrappedKek::default() };
+        let absent = WrappedKek { key_id: local.key_id.clone(), ..WrappedKek::default() };
         assert_eq!(local.unwrap(&call, &name, &absent).unwrap_err().status(), Status::KeyNotFound);
         assert!(!folder.path().join("key").exists());
 

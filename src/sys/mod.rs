@@ -2,5 +2,6 @@
 #![allow(unsafe_code)] // System calls through libc.
 
 pub mod clock;
+pub mod signal;
 pub mod fork;
 pub mod memory;

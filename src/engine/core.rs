@@ -1,0 +1,239 @@
+//! What all handles of one engine share.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use arc_swap::ArcSwap;
+
+use super::load::Loader;
+use super::stats::Counters;
+use crate::cache::{Cache, Entry, Sweeper, Use, Work};
+use crate::call::{Call, CancelToken};
+use crate::clock::{Clock, SECOND};
+use crate::crypto::secret::{Arena, SecretKey};
+use crate::error::{Result, fail};
+use crate::keys::Keys;
+use crate::log::{Fields, Level, write};
+use crate::provider::ExternalCallbacks;
+use crate::registry::{CacheSettings, Config};
+use crate::runtime::{self, Runtime};
+use crate::store::Store;
+
+/// After a failed refresh the next one is tried this much later, while the lifetime lasts.
+const REFRESH_PAUSE: u64 = 2 * SECOND;
+
+/// The parts of an engine.
+pub struct Core {
+    pub(super) config: ArcSwap<Config>,
+    path: Option<PathBuf>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) externals: Mutex<HashMap<String, Arc<dyn ExternalCallbacks>>>,
+    pub(crate) cache: Cache,
+    sweeper: Sweeper,
+    pub(crate) arena: Arc<Arena>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(super) runtime: Arc<Runtime>,
+    pub(super) counters: Counters,
+    /// Ends what the library does on its own when the last handle goes.
+    ended: CancelToken,
+}
+
+impl std::fmt::Debug for Core {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Core").field("path", &self.path).field("store", &self.store).finish_non_exhaustive()
+    }
+}
+
+impl Core {
+    pub(super) fn new(config: Config, path: Option<PathBuf>, store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Arc<Core> {
+        Arc::new(Core {
+            cache: Cache::new(config.cache.max_entries as usize, Arc::clone(&clock)),
+            sweeper: Sweeper::new(Arc::clone(&clock)),
+            arena: Arena::new(config.cache.require_locked_memory),
+            config: ArcSwap::from_pointee(config),
+            path,
+            store,
+            externals: Mutex::default(),
+            clock,
+            runtime: Arc::default(),
+            counters: Counters::default(),
+            ended: CancelToken::default(),
+        })
+    }
+
+    /// Ends the threads; waits for callbacks under way, whose waiting calls end with `CANCELLED`.
+    pub(super) fn end(core: &Arc<Core>) {
+        core.ended.cancel();
+        let last = Arc::clone(core);
+        let wait = move || {
+            last.sweeper.end();
+            last.runtime.end();
+        };
+        if runtime::is_library_thread() {
+            // A thread can't wait for itself.
+            if let Err(error) = runtime::start_thread("end", wait) {
+                write(Level::Error, "cyborg_kms::engine", error.message(), &Fields::new());
+            }
+        } else {
+            wait();
+        }
+    }
+
+    pub(super) fn cache_settings(&self) -> CacheSettings {
+        self.config.load().cache.clone()
+    }
+
+    pub(super) fn reload(&self, yaml: Option<&str>) -> Result<()> {
+        let config = match (yaml, &self.path) {
+            (Some(yaml), path) => {
+                let base = path.as_deref().and_then(std::path::Path::parent);
+                Config::parse(yaml, base, &|name| std::env::var(name).ok())?
+            }
+            (None, Some(path)) => Config::load(path)?,
+            (None, None) => {
+                return Err(fail!(
+                    InvalidArgument,
+                    "the engine was not opened from a file: give the configuration's text to reload it"
+                ));
+            }
+        };
+        let current = self.config.load();
+        let same_store = !config.storage_is_set || config.storage == current.storage;
+        if !same_store || config.cache.require_locked_memory != current.cache.require_locked_memory {
+            return Err(fail!(
+                Config,
+                "storage and cache.require_locked_memory can't be changed by a reload: open a new engine for that"
+            ));
+        }
+        self.cache.set_max_entries(config.cache.max_entries as usize);
+        self.config.store(Arc::new(config));
+        Ok(())
+    }
+
+    pub(super) fn register_provider(&self, name: &str, callbacks: Arc<dyn ExternalCallbacks>) -> Result<()> {
+        if name.is_empty() {
+            return Err(fail!(InvalidArgument, "the provider's name is empty: it is NAME of \"provider: external:NAME\""));
+        }
+        let mut externals = self.externals.lock().unwrap_or_else(PoisonError::into_inner);
+        match externals.entry(name.to_owned()) {
+            std::collections::hash_map::Entry::Occupied(_) => Err(fail!(
+                AlreadyExists,
+                "provider external:{name} is registered already: an engine takes each name once"
+            )),
+            std::collections::hash_map::Entry::Vacant(place) => {
+                place.insert(callbacks);
+                Ok(())
+            }
+        }
+    }
+
+    /// The keys of an entry, loaded if need be, and from then on watched. `given`: the KEK that the caller
+    /// brought (provider `none`); such keys are the handle's and end with it.
+    pub(crate) fn keys(
+        self: &Arc<Core>,
+        call: &Call,
+        entry: &Arc<Entry>,
+        given: Option<&SecretKey>,
+        what_for: Use,
+    ) -> Result<Arc<Keys>> {
+        let keys = entry.get(call, &Loader::new(self, given), what_for)?;
+        if given.is_none() {
+            self.watch(entry)?;
+        }
+        Ok(keys)
+    }
+
+    /// The same by a load that starts now.
+    pub(crate) fn refresh(
+        self: &Arc<Core>,
+        call: &Call,
+        entry: &Arc<Entry>,
+        given: Option<&SecretKey>,
+    ) -> Result<Arc<Keys>> {
+        let keys = entry.refresh(call, &Loader::new(self, given))?;
+        if given.is_none() {
+            self.watch(entry)?;
+        }
+        Ok(keys)
+    }
+
+    /// Has the sweeper end the keys on time.
+    pub(super) fn watch(self: &Arc<Core>, entry: &Arc<Entry>) -> Result<()> {
+        if !entry.needs_watch() {
+            return Ok(());
+        }
+        if let Some(warning) = self.arena.take_warning() {
+            write(Level::Warn, "cyborg_kms::secret", &warning, &Fields::new());
+        }
+        let work: Weak<Core> = Arc::downgrade(self);
+        self.sweeper.watch(entry, self.next_look(entry.valid_until(), self.clock.now()), work)
+    }
+
+    /// When an entry is to be looked at: to be refreshed ahead, else at its end.
+    fn next_look(&self, valid_until: u64, now: u64) -> u64 {
+        let settings = self.cache_settings();
+        let ttl = nanoseconds(settings.ttl);
+        let ahead = (ttl as f64 * (1.0 - settings.refresh_ahead)) as u64;
+        let refresh_at = valid_until.saturating_sub(ahead);
+        if settings.refresh_ahead > 0.0 && refresh_at > now && !self.store.is_caller_thread_only() {
+            refresh_at
+        } else {
+            valid_until
+        }
+    }
+
+    pub(super) fn sweep(self: &Arc<Core>) {
+        let work: Arc<dyn Work> = Arc::clone(self) as Arc<dyn Work>;
+        self.sweeper.sweep(&work);
+    }
+
+    /// Has the keys loaded anew by a thread of the library, unless one is at it.
+    pub(crate) fn refresh_ahead(self: &Arc<Core>, entry: &Arc<Entry>) {
+        if entry.is_loading() {
+            return;
+        }
+        let call = Call::unbounded().cancelled_by(&self.ended);
+        let (core, entry) = (Arc::clone(self), Arc::clone(entry));
+        let work = move || {
+            if let Err(error) = core.refresh(&call, &entry, None) {
+                let fields = Fields::new().text("index", entry.name().as_str()).text("status", &error.status().to_string());
+                write(Level::Warn, "cyborg_kms::cache", &format!("refreshing ahead failed: {error}"), &fields);
+            }
+        };
+        if let Err(error) = self.runtime.spawn(work) {
+            write(Level::Error, "cyborg_kms::cache", error.message(), &Fields::new());
+        }
+    }
+
+    /// What is due for an entry; the time of the next look.
+    fn look_at(self: &Arc<Core>, entry: &Arc<Entry>, now: u64) -> Option<u64> {
+        if entry.expire(now) {
+            entry.unwatched();
+            self.cache.forget_if_empty(entry.name());
+            // Keys that were loaded between these two lines count on the watch that just ended.
+            return (!entry.expire(now) && entry.needs_watch()).then(|| entry.valid_until());
+        }
+        let valid_until = entry.valid_until();
+        let next = self.next_look(valid_until, now);
+        if next < valid_until || self.store.is_caller_thread_only() {
+            return Some(next);
+        }
+        // Within the last part of its lifetime. An idle index is let go: its next use asks the KMS.
+        if self.cache_settings().refresh_ahead > 0.0 && entry.take_used() {
+            self.refresh_ahead(entry);
+            return Some(valid_until.min(now + REFRESH_PAUSE).max(now + 1));
+        }
+        Some(valid_until)
+    }
+}
+
+impl Work for Core {
+    fn due(self: Arc<Self>, entry: &Arc<Entry>, now: u64) -> Option<u64> {
+        self.look_at(entry, now)
+    }
+}
+
+pub(super) fn nanoseconds(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,94 @@
+//! A new index: a KEK, its wrap, its first data keys, one strict insert.
+
+use std::sync::Arc;
+
+use super::core::nanoseconds;
+use super::{Core, Lifeline};
+use crate::blob::{self, Blob, Change, FIRST_DATA_KEY, Kind, Record, WrappedKek};
+use crate::cache::Loaded;
+use crate::call::Call;
+use crate::crypto::derive::kek_check;
+use crate::crypto::secret::SecretKey;
+use crate::error::{Result, fail};
+use crate::index::Index;
+use crate::keys::{Keys, fresh_data_keys};
+use crate::name::IndexName;
+use crate::registry::{CAN_ALL, ProviderKind, Slot};
+use crate::striped::Striped;
+
+use super::stats::count;
+
+/// Creates an index; without a KEK from the caller a random one.
+pub(super) fn create(
+    lifeline: &Striped<Lifeline>,
+    call: &Call,
+    name: &IndexName,
+    kms_name: &str,
+    kek: Option<&[u8]>,
+) -> Result<Index> {
+    let core: &Arc<Core> = lifeline;
+    let slot = if kms_name.is_empty() { None } else { Some(core.slot(kms_name)?) };
+    let kms = slot.as_ref().filter(|slot| slot.provider != ProviderKind::None);
+    let given = kek.map(|kek| core.arena.key_from(kek)).transpose()?;
+    if kms.is_none() && given.is_none() {
+        return Err(fail!(
+            InvalidArgument,
+            "index {name}: provider none needs a KEK of the caller's (cyborg_kms_index_create_with_key)"
+        ));
+    }
+    refuse_existing(core, call, name)?;
+    let kek = given.map_or_else(|| core.arena.random_key(), Ok)?;
+    let wrap = match kms {
+        Some(slot) => core.wrap(call, name, slot, &kek)?,
+        None => WrappedKek { kms_name: kms_name.to_owned(), provider: "none".to_owned(), ..WrappedKek::default() },
+    };
+    let compatible = slot.as_ref().map_or(core.config.load().cyborgdb_compatible, |slot| slot.cyborgdb_compatible);
+    let record = new_record(core, name, wrap, &kek, compatible)?;
+    let now = core.clock.now();
+    let record = insert(core, call, name, record)?;
+    let capabilities = slot.as_ref().map_or(CAN_ALL, |slot: &Arc<Slot>| slot.capabilities & CAN_ALL);
+    let given = if kms.is_none() { Some(kek.duplicate()?) } else { None };
+    let keys = Arc::new(Keys::open(&core.arena, name, Arc::new(record), kek, capabilities, None)?);
+    let max_age = nanoseconds(core.cache_settings().max_record_age);
+    let loaded = Loaded {
+        keys,
+        valid_until: now.saturating_add(core.lifetime()),
+        seal_until: now.saturating_add(max_age),
+    };
+    Index::of_new(lifeline, name, loaded, given)
+}
+
+/// Before the KMS is asked for a wrap that nobody would need.
+fn refuse_existing(core: &Core, call: &Call, name: &IndexName) -> Result<()> {
+    count(&core.counters.store_reads);
+    match blob::live_record(&*core.store, call, name) {
+        Ok(_) => Err(blob::already_exists(name)),
+        Err(error) if error.status() == crate::error::Status::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+fn new_record(core: &Core, name: &IndexName, wrap: WrappedKek, kek: &SecretKey, compatible: bool) -> Result<Record> {
+    let now = core.clock.unix_seconds();
+    let mut record = Record::from_blob(Blob { created_at: now, ..Blob::default() });
+    record.wrap = wrap;
+    record.kek_check = Some(kek_check(&core.arena, kek, name.as_str())?);
+    if !compatible {
+        record.kind = Kind::Ours;
+        record.data_keys = fresh_data_keys(&core.arena, name, kek, now)?;
+        record.current_data_key = FIRST_DATA_KEY;
+        record.epoch = 1;
+        record.authenticate(&core.arena, name, kek)?;
+    }
+    Ok(record)
+}
+
+fn insert(core: &Core, call: &Call, name: &IndexName, record: Record) -> Result<Record> {
+    count(&core.counters.store_writes);
+    let now = core.clock.unix_seconds();
+    let stored = blob::change(&*core.store, call, name, now, &mut |present| match present {
+        Some(_) => Err(blob::already_exists(name)),
+        None => Ok(Change::Write(Box::new(record.clone()))),
+    })?;
+    stored.ok_or_else(|| fail!(Internal, "index {name}: the record was written but is not there"))
+}

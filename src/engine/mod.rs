@@ -1,0 +1,162 @@
+//! The protocol over the parts below: configuration, stores, providers, cache.
+
+mod core;
+mod create;
+mod load;
+mod open;
+mod slots;
+mod stats;
+
+use std::path::Path;
+use std::sync::Arc;
+
+pub use self::core::Core;
+pub use self::open::OpenOptions;
+pub use self::stats::Stats;
+
+use crate::blob::Blob;
+use crate::call::Call;
+use crate::clock::{Clock, SystemClock};
+use crate::error::Result;
+use crate::index::Index;
+use crate::name::IndexName;
+use crate::provider::ExternalCallbacks;
+use crate::registry::Config;
+use crate::store::{self, Store};
+use crate::striped::Striped;
+
+/// A registry of slots, a store of records and a cache of KEKs. Every method may be called by many threads at once.
+///
+/// Indexes keep what they need of it: it may be dropped before them.
+#[derive(Debug)]
+pub struct Engine {
+    lifeline: Striped<Lifeline>,
+}
+
+/// Held by the engine and every index; when the last goes, the library's threads end.
+#[derive(Debug)]
+pub(crate) struct Lifeline {
+    core: Arc<Core>,
+}
+
+impl std::ops::Deref for Lifeline {
+    type Target = Arc<Core>;
+
+    fn deref(&self) -> &Arc<Core> {
+        &self.core
+    }
+}
+
+impl Drop for Lifeline {
+    fn drop(&mut self) {
+        Core::end(&self.core);
+    }
+}
+
+impl Engine {
+    /// From a configuration file, which `reload` reads again.
+    pub fn open(path: &Path) -> Result<Engine> {
+        let config = Config::load(path)?;
+        let store = store::open(&config.storage.url, &config.storage.options())?;
+        Engine::build(config, Some(path), store, Arc::new(SystemClock))
+    }
+
+    /// From YAML or JSON.
+    pub fn open_yaml(yaml: &str) -> Result<Engine> {
+        Engine::open_yaml_at(yaml, Arc::new(SystemClock))
+    }
+
+    /// The same with a clock of the caller's.
+    pub fn open_yaml_at(yaml: &str, clock: Arc<dyn Clock>) -> Result<Engine> {
+        let config = parse(yaml)?;
+        let store = store::open(&config.storage.url, &config.storage.options())?;
+        Engine::build(config, None, store, clock)
+    }
+
+    /// With a store of the caller's: the configuration must not name one.
+    pub fn open_yaml_with_store(yaml: &str, store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Result<Engine> {
+        let config = parse(yaml)?;
+        if config.storage_is_set {
+            return Err(crate::error::fail!(
+                Config,
+                "the configuration has a section `storage`, but the engine is opened with a store of its own: remove one"
+            ));
+        }
+        Engine::build(config, None, store, clock)
+    }
+
+    fn build(config: Config, path: Option<&Path>, store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Result<Engine> {
+        let core = Core::new(config, path.map(Path::to_owned), store, clock);
+        Ok(Engine { lifeline: Striped::new(Lifeline { core }) })
+    }
+
+    /// The parts.
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.lifeline.core
+    }
+
+    /// The configuration anew (`None`: from its file). All or nothing; cache and open indexes stay.
+    pub fn reload(&self, yaml: Option<&str>) -> Result<()> {
+        self.core().reload(yaml)
+    }
+
+    /// Serves the slots of `external:NAME`.
+    pub fn register_provider(&self, name: &str, callbacks: Arc<dyn ExternalCallbacks>) -> Result<()> {
+        self.core().register_provider(name, callbacks)
+    }
+
+    /// The store of the records.
+    pub fn store(&self) -> Arc<dyn Store> {
+        Arc::clone(&self.core().store)
+    }
+
+    /// Wraps and unwraps random bytes by one slot, or (`None`) by every slot that has a KMS.
+    pub fn check(&self, kms_name: Option<&str>) -> Result<()> {
+        self.core().check(&Call::unbounded(), kms_name)
+    }
+
+    /// Wipes the cached KEK of one index, or of all: the next use asks the KMS.
+    pub fn evict(&self, name: Option<&IndexName>) {
+        self.core().cache.evict(name);
+    }
+
+    /// The counters.
+    pub fn stats(&self) -> Stats {
+        self.core().stats()
+    }
+
+    /// A new index with a random KEK in the care of a slot.
+    pub fn create(&self, name: &str, kms_name: &str) -> Result<Index> {
+        create::create(&self.lifeline, &Call::unbounded(), &IndexName::new(name)?, kms_name, None)
+    }
+
+    /// A new index with a KEK that the caller has; `kms_name` "" is provider `none`.
+    pub fn create_with_key(&self, name: &str, kms_name: &str, kek: &[u8]) -> Result<Index> {
+        create::create(&self.lifeline, &Call::unbounded(), &IndexName::new(name)?, kms_name, Some(kek))
+    }
+
+    /// Opens an index. The path of one that is cached takes no lock.
+    pub fn open_index(&self, name: &str) -> Result<Index> {
+        open::open_cached(&self.lifeline, name)
+            .map_or_else(|| self.open_index_with(name, &OpenOptions::default()), Ok)
+    }
+
+    /// Opens an index with a key (provider `none`), for some uses only, not older than an epoch.
+    pub fn open_index_with(&self, name: &str, options: &OpenOptions<'_>) -> Result<Index> {
+        open::open(&self.lifeline, &Call::unbounded(), &IndexName::new(name)?, options)
+    }
+
+    /// Wipes and refreshes what is due now, as the library's own thread does; for a clock moved by hand.
+    pub fn sweep(&self) {
+        self.core().sweep();
+    }
+
+    /// The envelope record of an index.
+    pub fn blob(&self, name: &str) -> Result<Blob> {
+        crate::blob::get(&*self.core().store, &Call::unbounded(), &IndexName::new(name)?)
+    }
+}
+
+fn parse(yaml: &str) -> Result<Config> {
+    Config::parse(yaml, None, &|name| std::env::var(name).ok())
+}

@@ -1,0 +1,116 @@
+//! Opening an index.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::{Core, Lifeline};
+use crate::cache::{Entry, Use};
+use crate::call::Call;
+use crate::error::{Result, Status, fail};
+use crate::index::{Access, Index};
+use crate::keys::Keys;
+use crate::name::IndexName;
+use crate::registry::CAN_ALL;
+use crate::striped::{Shared, Striped};
+
+/// How to open an index; the default is for all that its slot grants.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct OpenOptions<'a> {
+    /// The KEK, for provider `none` only.
+    pub kek: Option<&'a [u8]>,
+    /// `registry::CAN_ENCRYPT` and so on; 0: all that the slot grants.
+    pub capabilities: u32,
+    /// Page calls never wait for a network.
+    pub no_wait: bool,
+    /// An older record is `ROLLED_BACK`.
+    pub min_epoch: u64,
+}
+
+/// The index, where its keys are cached: no lock, no system call.
+#[inline]
+pub(super) fn open_cached(lifeline: &Striped<Lifeline>, name: &str) -> Option<Index> {
+    let entry = lifeline.cache.hit(name)?;
+    lifeline.counters.cache_hits.add();
+    Some(Index::new(entry, lifeline.share(), Access::default()))
+}
+
+pub(super) fn open(
+    lifeline: &Striped<Lifeline>,
+    call: &Call,
+    name: &IndexName,
+    options: &OpenOptions<'_>,
+) -> Result<Index> {
+    let core: &Arc<Core> = lifeline;
+    if options.capabilities & !CAN_ALL != 0 {
+        return Err(fail!(InvalidArgument, "capabilities {:#x}: only 1, 2, 4 and 8 are known", options.capabilities));
+    }
+    let given = options.kek.map(|kek| core.arena.key_from(kek)).transpose()?;
+    // A key of the caller's stays with the handle; with a ttl of 0 nothing is shared between handles.
+    let own = given.is_some() || core.cache_settings().ttl.is_zero();
+    let entry = if own { core.own_entry(name) } else { core.cache.entry(name) };
+    let hit = entry.is_live();
+    let opened = core
+        .keys(call, entry.value(), given.as_ref(), Use::Read)
+        .and_then(|keys| recent_enough(core, call, &entry, keys, options.min_epoch, given.as_ref()))
+        .and_then(|keys| granted(name, &keys, options.capabilities));
+    if let Err(error) = opened {
+        drop(entry);
+        if error.status() == Status::NotFound {
+            core.cache.forget_if_empty(name);
+        }
+        return Err(error);
+    }
+    if hit {
+        core.counters.cache_hits.add();
+    }
+    let access = Access { capabilities: options.capabilities, no_wait: options.no_wait, given };
+    Ok(Index::new(entry, lifeline.share(), access))
+}
+
+impl Core {
+    /// An entry that no other handle finds.
+    pub(crate) fn own_entry(&self, name: &IndexName) -> Shared<Entry> {
+        Shared::single(Arc::new(Entry::new(name.clone(), Arc::clone(&self.clock))))
+    }
+
+    /// How many handles waited for another's load.
+    pub(crate) fn note_waiting(&self) {
+        self.counters.coalesced_waits.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// A cached record can be older than what the caller has seen: another process wrote since. The store decides.
+fn recent_enough(
+    core: &Arc<Core>,
+    call: &Call,
+    entry: &Shared<Entry>,
+    keys: Arc<Keys>,
+    min_epoch: u64,
+    given: Option<&crate::crypto::secret::SecretKey>,
+) -> Result<Arc<Keys>> {
+    if keys.record.epoch >= min_epoch {
+        return Ok(keys);
+    }
+    let keys = core.refresh(call, entry.value(), given)?;
+    if keys.record.epoch >= min_epoch {
+        return Ok(keys);
+    }
+    Err(fail!(
+        RolledBack,
+        "index {}: its record is at epoch {}, {min_epoch} has been seen: an old record was restored. Restore the newest",
+        entry.name(),
+        keys.record.epoch
+    ))
+}
+
+fn granted(name: &IndexName, keys: &Keys, capabilities: u32) -> Result<()> {
+    let missing = capabilities & !keys.capabilities;
+    if missing == 0 {
+        return Ok(());
+    }
+    Err(fail!(
+        AccessDenied,
+        "index {name}: slot {:?} does not grant the capabilities {missing:#x} that were asked for",
+        keys.record.wrap.kms_name
+    ))
+}

@@ -1,0 +1,177 @@
+//! Slots and their providers: which one a record names, and asking it.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Instant;
+
+use super::Core;
+use super::stats::count;
+use crate::blob::WrappedKek;
+use crate::call::Call;
+use crate::crypto::secret::SecretKey;
+use crate::error::{Result, Status, fail};
+use crate::log::{Fields, Level, is_enabled, write};
+use crate::name::IndexName;
+use crate::provider::{External, Local, SharedProvider, Wrapped, with_retries};
+use crate::registry::{CAN_ALL, ProviderKind, Slot};
+
+/// The name that `check` binds its random bytes to; an index of this name has other bytes.
+const CHECK_NAME: &str = "cyborg_kms check";
+
+impl Core {
+    /// The slot with this name.
+    pub(super) fn slot(&self, kms_name: &str) -> Result<Arc<Slot>> {
+        self.config.load().slots.get(kms_name).map(Arc::clone).ok_or_else(|| {
+            fail!(Config, "there is no slot {kms_name:?} in the registry: add it under kms.registry, then reload")
+        })
+    }
+
+    /// The slot that a wrap names, which must itself name the wrap's key: a record never brings in a key,
+    /// or whoever can write the store would choose the KMS.
+    pub(super) fn slot_of(&self, name: &IndexName, wrap: &WrappedKek) -> Result<Arc<Slot>> {
+        let slot = self.slot(&wrap.kms_name).map_err(|error| error.context(format!("index {name}")))?;
+        if slot.provider.to_string() != wrap.provider {
+            return Err(fail!(
+                Config,
+                "index {name} was wrapped by provider {:?}, slot {:?} has {}: give the record's provider a slot of \
+                 that name",
+                wrap.provider,
+                slot.name,
+                slot.provider
+            ));
+        }
+        if slot.key_id != wrap.key_id && !slot.former_key_ids.contains(&wrap.key_id) {
+            return Err(fail!(
+                Config,
+                "index {name} was wrapped by key {:?}, which slot {:?} does not name: if that key may be used, add it \
+                 to the slot's former_key_ids",
+                wrap.key_id,
+                slot.name
+            ));
+        }
+        Ok(slot)
+    }
+
+    /// What an index of provider `none` may do: all, or what a slot of its name says.
+    pub(super) fn capabilities_of_none(&self, wrap: &WrappedKek) -> u32 {
+        self.config.load().slots.get(&wrap.kms_name).map_or(CAN_ALL, |slot| slot.capabilities & CAN_ALL)
+    }
+
+    fn provider(&self, slot: &Arc<Slot>) -> Result<SharedProvider> {
+        match &slot.provider {
+            ProviderKind::None => Err(fail!(
+                InvalidArgument,
+                "slot {:?} has provider none, which wraps nothing: the caller brings the KEK",
+                slot.name
+            )),
+            ProviderKind::Local => {
+                let arena = Arc::clone(&self.arena);
+                Ok(Arc::new(Local::new(arena, &slot.key_id, slot.create, !slot.cyborgdb_compatible)))
+            }
+            ProviderKind::External(name) => {
+                let externals = self.externals.lock().unwrap_or_else(PoisonError::into_inner);
+                let callbacks = externals.get(name).map(Arc::clone).ok_or_else(|| {
+                    fail!(
+                        Config,
+                        "slot {:?} needs provider external:{name}, which is not registered: call \
+                         cyborg_kms_engine_register_provider first",
+                        slot.name
+                    )
+                })?;
+                let (runtime, arena) = (Arc::clone(&self.runtime), Arc::clone(&self.arena));
+                Ok(Arc::new(External::new(callbacks, runtime, arena, Arc::clone(slot))))
+            }
+            other => Err(fail!(
+                Unsupported,
+                "slot {:?} needs provider {other}, which this version of the library does not have: use one of none, \
+                 local, external:NAME",
+                slot.name
+            )),
+        }
+    }
+
+    /// Wraps, and proves that the wrap can be undone.
+    pub(super) fn wrap(&self, call: &Call, name: &IndexName, slot: &Arc<Slot>, kek: &SecretKey) -> Result<WrappedKek> {
+        let provider = self.provider(slot)?;
+        let wrapped: Wrapped = self.ask(call, slot, "wrap", |call| provider.wrap(call, name, kek))?;
+        let wrap = WrappedKek {
+            kms_name: slot.name.clone(),
+            provider: slot.provider.to_string(),
+            key_id: slot.key_id.clone(),
+            region: slot.region.clone().unwrap_or_default(),
+            wrapped_kek: wrapped.bytes,
+            binding: wrapped.binding,
+            key_version: wrapped.key_version,
+            mechanism: wrapped.mechanism,
+        };
+        let back = self.unwrap(call, name, slot, &wrap)?;
+        if !back.ct_eq(kek) {
+            return Err(fail!(
+                Corrupt,
+                "slot {:?}: its KMS gave back another KEK than it had wrapped; nothing was stored. Check the KMS",
+                slot.name
+            ));
+        }
+        Ok(wrap)
+    }
+
+    /// Undoes a wrap by its slot's provider.
+    pub(super) fn unwrap(
+        &self,
+        call: &Call,
+        name: &IndexName,
+        slot: &Arc<Slot>,
+        wrap: &WrappedKek,
+    ) -> Result<SecretKey> {
+        let provider = self.provider(slot)?;
+        self.ask(call, slot, "unwrap", |call| provider.unwrap(call, name, wrap))
+    }
+
+    /// One operation of a KMS, tries included: counted, and each try logged.
+    fn ask<T>(
+        &self,
+        call: &Call,
+        slot: &Slot,
+        operation: &'static str,
+        attempt: impl Fn(&Call) -> Result<T>,
+    ) -> Result<T> {
+        let attempt = |call: &Call| {
+            let start = Instant::now();
+            count(&self.counters.kms_calls);
+            let result = attempt(call);
+            if result.is_err() {
+                count(&self.counters.kms_errors);
+            }
+            log_attempt(slot, operation, start, result.as_ref().err().map_or(Status::Ok, crate::error::Error::status));
+            result
+        };
+        with_retries(call, slot, attempt, || count(&self.counters.kms_retries))
+            .map_err(|error| error.context(format!("slot {:?}: {operation} failed", slot.name)))
+    }
+
+    /// A wrap and unwrap of random bytes, by one slot or by all that have a KMS.
+    pub(super) fn check(&self, call: &Call, kms_name: Option<&str>) -> Result<()> {
+        let slots: Vec<Arc<Slot>> = match kms_name {
+            Some(kms_name) => vec![self.slot(kms_name)?],
+            None => {
+                let config = self.config.load();
+                config.slots.values().filter(|slot| slot.provider != ProviderKind::None).map(Arc::clone).collect()
+            }
+        };
+        let name = IndexName::new(CHECK_NAME)?;
+        for slot in slots {
+            self.wrap(call, &name, &slot, &self.arena.random_key()?)?;
+        }
+        Ok(())
+    }
+}
+
+fn log_attempt(slot: &Slot, operation: &str, start: Instant, status: Status) {
+    if is_enabled(Level::Debug) {
+        let fields = Fields::new()
+            .text("slot", &slot.name)
+            .text("operation", operation)
+            .text("outcome", &status.to_string())
+            .number("duration_ms", u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX));
+        write(Level::Debug, "cyborg_kms::provider", "asked the KMS", &fields);
+    }
+}

@@ -1,0 +1,187 @@
+//! An open index: the handle that a database keeps.
+
+mod page;
+
+use std::ffi::CString;
+use std::sync::{Arc, OnceLock};
+
+pub use page::Input;
+
+use crate::cache::{Entry, LiveKeys, Loaded, Use};
+use crate::call::Call;
+use crate::crypto::derive;
+use crate::crypto::secret::SecretKey;
+use crate::engine::Lifeline;
+use crate::error::{Result, fail};
+use crate::keys::Keys;
+use crate::name::IndexName;
+use crate::registry::{CAN_DERIVE, CAN_EXPORT};
+use crate::striped::{Shared, Striped};
+
+/// What a handle was opened with.
+#[derive(Debug, Default)]
+pub struct Access {
+    /// 0: all that the slot grants.
+    pub capabilities: u32,
+    /// Page calls never wait for a network.
+    pub no_wait: bool,
+    /// The KEK of provider `none`, which lives as long as the handle.
+    pub given: Option<SecretKey>,
+}
+
+/// A handle on an index; used by many threads at once. Keeps alive what it needs.
+#[derive(Debug)]
+pub struct Index {
+    entry: Shared<Entry>,
+    lifeline: Shared<Lifeline>,
+    access: Access,
+    about: OnceLock<About>,
+}
+
+/// The record's public side when it was first asked for.
+#[derive(Debug)]
+pub struct About {
+    /// The index.
+    pub name: CString,
+    /// The slot.
+    pub kms_name: CString,
+    /// The provider.
+    pub provider: CString,
+    /// The wrapping key.
+    pub key_id: CString,
+}
+
+impl Index {
+    pub(crate) fn new(entry: Shared<Entry>, lifeline: Shared<Lifeline>, access: Access) -> Index {
+        Index { entry, lifeline, access, about: OnceLock::new() }
+    }
+
+    /// The handle on an index that was just created: its keys need not be loaded.
+    pub(crate) fn of_new(
+        lifeline: &Striped<Lifeline>,
+        name: &IndexName,
+        loaded: Loaded,
+        given: Option<SecretKey>,
+    ) -> Result<Index> {
+        let core = &lifeline.value().clone();
+        let own = given.is_some() || core.is_uncached();
+        let entry = if own { core.own_entry(name) } else { core.cache.entry(name) };
+        entry.install(loaded);
+        if given.is_none() {
+            core.watch(entry.value())?;
+        }
+        Ok(Index::new(entry, lifeline.share(), Access { given, ..Access::default() }))
+    }
+
+    /// The index.
+    pub fn name(&self) -> &IndexName {
+        self.entry.name()
+    }
+
+    /// Texts of the record, as they were when this was first called.
+    pub fn about(&self) -> Result<&About> {
+        if let Some(about) = self.about.get() {
+            return Ok(about);
+        }
+        let keys = self.last_keys()?;
+        let wrap = &keys.record.wrap;
+        // A record can hold a NUL, which C can't: the text ends there.
+        let text = |text: &str| CString::new(text.split('\0').next().unwrap_or_default()).unwrap_or_default();
+        Ok(self.about.get_or_init(|| About {
+            name: text(self.name().as_str()),
+            kms_name: text(&wrap.kms_name),
+            provider: text(&wrap.provider),
+            key_id: text(&wrap.key_id),
+        }))
+    }
+
+    /// The envelope's version.
+    pub fn version(&self) -> Result<u32> {
+        Ok(self.last_keys()?.record.envelope_version)
+    }
+
+    /// The record's epoch; 0 for CyborgDB's kind.
+    pub fn epoch(&self) -> Result<u64> {
+        Ok(self.last_keys()?.record.epoch)
+    }
+
+    /// The data key of new pages; 0 for an index without one.
+    pub fn data_key_id(&self) -> Result<u32> {
+        Ok(self.last_keys()?.record.current_data_key)
+    }
+
+    fn last_keys(&self) -> Result<Arc<Keys>> {
+        self.lifeline.keys(&Call::unbounded(), self.entry.value(), self.access.given.as_ref(), Use::Read)
+    }
+
+    /// Asks record and KMS now.
+    pub fn refresh(&self) -> Result<()> {
+        self.lifeline.refresh(&Call::unbounded(), self.entry.value(), self.access.given.as_ref()).map(|_| ())
+    }
+
+    /// HKDF of the derivation key; see `crypto::derive::derive_key`.
+    pub fn derive_key(&self, label: &str, context: &[u8], out: &mut [u8]) -> Result<()> {
+        let keys = self.keys(self.lifeline.clock.tick(), Use::Read)?;
+        self.allow(live(&keys)?, CAN_DERIVE)?;
+        derive::derive_key(live(&keys)?.derivation()?, label, context, out)
+    }
+
+    /// The KEK of an envelope version; 0: the current one.
+    pub fn export_kek(&self, version: u32) -> Result<SecretKey> {
+        let keys = self.keys(self.lifeline.clock.tick(), Use::Read)?;
+        self.allow(live(&keys)?, CAN_EXPORT)?;
+        live(&keys)?.kek_of_version(&self.lifeline.arena, self.name(), version)
+    }
+
+    /// The keys for one call: on the way of a page no lock and nothing that waits.
+    #[inline]
+    fn keys(&self, tick: u64, what_for: Use) -> Result<LiveKeys> {
+        match self.entry.live(tick, what_for) {
+            Some(keys) => Ok(keys),
+            None => self.load_keys(what_for),
+        }
+    }
+
+    #[cold]
+    fn load_keys(&self, what_for: Use) -> Result<LiveKeys> {
+        if self.access.no_wait {
+            self.lifeline.refresh_ahead(self.entry.value());
+            return Err(fail!(
+                KmsUnavailable,
+                "index {}: its KEK's lifetime is over and this handle does not wait; try again when the refresh is done",
+                self.name()
+            ));
+        }
+        let given = self.access.given.as_ref();
+        let keys = self.lifeline.keys(&Call::unbounded(), self.entry.value(), given, what_for)?;
+        Ok(LiveKeys::from_inner(Some(keys)))
+    }
+
+    /// `ACCESS_DENIED` where neither slot nor handle grants `capability`.
+    #[inline]
+    fn allow(&self, keys: &Keys, capability: u32) -> Result<()> {
+        let own = if self.access.capabilities == 0 { keys.capabilities } else { self.access.capabilities };
+        if own & keys.capabilities & capability != 0 { Ok(()) } else { Err(self.denied(capability)) }
+    }
+
+    #[cold]
+    fn denied(&self, capability: u32) -> crate::error::Error {
+        let name = match capability {
+            crate::registry::CAN_ENCRYPT => "encrypt",
+            crate::registry::CAN_DECRYPT => "decrypt",
+            CAN_DERIVE => "derive",
+            _ => "export",
+        };
+        fail!(
+            AccessDenied,
+            "index {}: neither does its slot grant {name} nor was it opened for it",
+            self.name()
+        )
+    }
+}
+
+/// A live entry has keys: this says so to the compiler without a panic.
+#[inline]
+fn live(keys: &LiveKeys) -> Result<&Keys> {
+    keys.as_deref().ok_or_else(|| fail!(Internal, "the keys are gone"))
+}

@@ -1,0 +1,197 @@
+//! Sealing and opening pages.
+
+use super::{Index, live};
+use crate::cache::Use;
+use crate::clock::SECOND;
+use crate::crypto::page::{self, Buffers, DataKey, Format, HEADER_LEN, NONCE_LEN, OVERHEAD, TAG_LEN};
+use crate::crypto::secret::SecretKey;
+use crate::error::{Result, fail};
+use crate::keys::Keys;
+use crate::registry::{CAN_DECRYPT, CAN_ENCRYPT};
+
+/// Where a page's ciphertext starts in its sealed form.
+const BODY: usize = HEADER_LEN + NONCE_LEN;
+
+/// Where the input of a call is.
+pub enum Input<'a> {
+    /// Apart from the output.
+    Separate(&'a [u8]),
+    /// In the output buffer, from `at`, `len` bytes long.
+    InPlace {
+        /// Its first byte there.
+        at: usize,
+        /// Its length.
+        len: usize,
+    },
+}
+
+impl Input<'_> {
+    fn len(&self) -> usize {
+        match self {
+            Input::Separate(input) => input.len(),
+            Input::InPlace { len, .. } => *len,
+        }
+    }
+}
+
+impl Index {
+    /// Seals a page into the first `len + 48` bytes of `out`, which must have as many; returns how many.
+    pub fn encrypt(&self, aad: &[u8], input: &Input<'_>, out: &mut [u8]) -> Result<usize> {
+        let len = input.len();
+        let sealed_len = sealed_len(len)?;
+        let out = exactly(out, sealed_len)?;
+        if let Input::InPlace { at, len } = *input
+            && at != BODY
+        {
+            out.copy_within(at..at + len, BODY);
+        }
+        let mut overhead = [0; OVERHEAD];
+        let (head, rest) = out.split_at_mut(BODY);
+        let (body, tail) = rest.split_at_mut(len);
+        let buffers = match input {
+            Input::Separate(input) => Buffers::Separate { input, output: body },
+            Input::InPlace { .. } => Buffers::InPlace(body),
+        };
+        self.encrypt_detached(aad, buffers, &mut overhead)?;
+        head.copy_from_slice(&overhead[..BODY]);
+        tail.copy_from_slice(&overhead[BODY..]);
+        Ok(sealed_len)
+    }
+
+    /// Opens a sealed page into the first `sealed - 48` bytes of `out`, which must have as many; returns how
+    /// many. In place the sealed page stands in `out` and its plaintext is moved to the front, or stays at byte
+    /// 32 where `stay` is set.
+    pub fn decrypt(&self, aad: &[u8], sealed: &[u8], out: &mut [u8]) -> Result<usize> {
+        let (overhead, body) = split_sealed(sealed)?;
+        let out = exactly(out, body.len())?;
+        let len = body.len();
+        self.decrypt_detached(aad, Buffers::Separate { input: body, output: out }, &overhead)?;
+        Ok(len)
+    }
+
+    /// The same where the sealed page is in `sealed` and its plaintext takes the place of its ciphertext, from
+    /// byte 32 on.
+    pub fn decrypt_in_place(&self, aad: &[u8], sealed: &mut [u8]) -> Result<usize> {
+        let (overhead, body) = split_sealed(sealed)?;
+        let len = body.len();
+        let body = &mut sealed[BODY..BODY + len];
+        self.decrypt_detached(aad, Buffers::InPlace(body), &overhead)?;
+        Ok(len)
+    }
+
+    /// Seals a page; header, nonce and tag go to `overhead`.
+    #[inline]
+    pub fn encrypt_detached(&self, aad: &[u8], buffers: Buffers<'_>, overhead: &mut [u8; OVERHEAD]) -> Result<()> {
+        self.seal(Format::Page, aad, buffers, overhead)
+    }
+
+    /// Opens a page that was sealed with `overhead`. A failure leaves zeros in the output.
+    #[inline]
+    pub fn decrypt_detached(&self, aad: &[u8], buffers: Buffers<'_>, overhead: &[u8; OVERHEAD]) -> Result<()> {
+        self.open(Format::Page, aad, buffers, overhead)
+    }
+
+    /// A fresh data key for an engine that encrypts by itself, and its wrapped form of 80 bytes.
+    pub fn generate_data_key(&self) -> Result<(SecretKey, [u8; 32 + OVERHEAD])> {
+        let key = self.lifeline.arena.random_key()?;
+        let mut overhead = [0; OVERHEAD];
+        let mut body = [0; 32];
+        let buffers = Buffers::Separate { input: key.expose(), output: &mut body };
+        self.seal(Format::DataKey, &[], buffers, &mut overhead)?;
+        let mut wrapped = [0; 32 + OVERHEAD];
+        wrapped[..BODY].copy_from_slice(&overhead[..BODY]);
+        wrapped[BODY..BODY + 32].copy_from_slice(&body);
+        wrapped[BODY + 32..].copy_from_slice(&overhead[BODY..]);
+        Ok((key, wrapped))
+    }
+
+    /// Undoes `generate_data_key`.
+    pub fn unwrap_data_key(&self, wrapped: &[u8]) -> Result<SecretKey> {
+        let (overhead, body) = split_sealed(wrapped)?;
+        if body.len() != 32 {
+            return Err(fail!(Corrupt, "a wrapped data key has 80 bytes, this has {}", wrapped.len()));
+        }
+        self.lifeline.arena.key_with(|key| {
+            self.open(Format::DataKey, &[], Buffers::Separate { input: body, output: key }, &overhead)
+        })
+    }
+
+    #[inline]
+    fn seal(&self, format: Format, aad: &[u8], buffers: Buffers<'_>, overhead: &mut [u8; OVERHEAD]) -> Result<()> {
+        let tick = self.lifeline.clock.tick();
+        let keys = self.keys(tick, Use::Seal)?;
+        let keys = live(&keys)?;
+        self.allow(keys, CAN_ENCRYPT)?;
+        keys.current()?.seal_detached(tick, format, aad, buffers, overhead)
+    }
+
+    #[inline]
+    fn open(&self, format: Format, aad: &[u8], buffers: Buffers<'_>, overhead: &[u8; OVERHEAD]) -> Result<()> {
+        let (found, id) = page::parse_header(overhead)?;
+        if found != format {
+            return Err(match format {
+                Format::Page => fail!(Corrupt, "this is a wrapped data key, not a page: use unwrap_data_key"),
+                Format::DataKey => fail!(Corrupt, "this is a page, not a wrapped data key: use decrypt"),
+            });
+        }
+        let tick = self.lifeline.clock.tick();
+        let keys = self.keys(tick, Use::Read)?;
+        let keys = live(&keys)?;
+        self.allow(keys, CAN_DECRYPT)?;
+        match keys.page_key(id) {
+            Some(key) => key.open_detached(format, aad, buffers, overhead),
+            None => self.open_with_unknown(keys, id, |key| key.open_detached(format, aad, buffers, overhead)),
+        }
+    }
+
+    /// Another process may have rotated: the record is read again, once a second at most.
+    #[cold]
+    fn open_with_unknown(&self, keys: &Keys, id: u32, open: impl FnOnce(&DataKey) -> Result<()>) -> Result<()> {
+        // Says that an index without data keys has none, rather than that one is missing.
+        keys.current()?;
+        if !self.access.no_wait && self.entry.may_reread(SECOND) {
+            self.refresh()?;
+            let keys = self.keys(self.lifeline.clock.tick(), Use::Read)?;
+            if let Some(key) = live(&keys)?.page_key(id) {
+                return open(key);
+            }
+        }
+        Err(fail!(
+            Corrupt,
+            "index {}: the page was sealed with data key {id}, which this index does not have: it is another index's, \
+             damaged, or its key was retired",
+            self.name()
+        ))
+    }
+}
+
+/// The length of a sealed page.
+pub fn sealed_len(plaintext_len: usize) -> Result<usize> {
+    if plaintext_len > page::MAX_PLAINTEXT {
+        return Err(fail!(InvalidArgument, "a page has at most 1 GiB, this has {plaintext_len} bytes"));
+    }
+    Ok(plaintext_len + OVERHEAD)
+}
+
+/// The first `len` bytes of the caller's buffer.
+fn exactly(out: &mut [u8], len: usize) -> Result<&mut [u8]> {
+    let capacity = out.len();
+    out.get_mut(..len)
+        .ok_or_else(|| fail!(BufferTooSmall, "the output needs {len} bytes, the buffer has {capacity}"))
+}
+
+/// Header, nonce and tag as one, and the ciphertext between them.
+fn split_sealed(sealed: &[u8]) -> Result<([u8; OVERHEAD], &[u8])> {
+    if sealed.len() < OVERHEAD {
+        return Err(fail!(Corrupt, "a sealed page has at least {OVERHEAD} bytes, this has {}", sealed.len()));
+    }
+    if sealed.len() - OVERHEAD > page::MAX_PLAINTEXT {
+        return Err(fail!(InvalidArgument, "a page has at most 1 GiB, this has {} bytes", sealed.len() - OVERHEAD));
+    }
+    let (head, rest) = sealed.split_at(BODY);
+    let (body, tag) = rest.split_at(rest.len() - TAG_LEN);
+    let mut overhead = [0; OVERHEAD];
+    overhead[..BODY].copy_from_slice(head);
+    overhead[BODY..].copy_from_slice(tag);
+    Ok((overhead, body))
+}
