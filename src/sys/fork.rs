@@ -46,6 +46,7 @@ fn generation_slow() -> u64 {
 
 fn start() {
     START.call_once(|| {
+        // Where this fails (no memory), the page is alone in finding forks out.
         // SAFETY: the three handlers are functions of this library, which is linked `-z nodelete`.
         unsafe { libc::pthread_atfork(Some(prepare), Some(in_parent), Some(in_child)) };
         let canary = match Pages::map(size_of::<AtomicU64>()) {
@@ -71,7 +72,8 @@ unsafe impl Sync for Stash {}
 static STASH: Stash = Stash(UnsafeCell::new(None));
 
 /// While this lives, no thread of the process can `fork`: for short steps that a child must find done or not
-/// begun, such as changing what a lock guards that the child will use. Never fork while holding it.
+/// begun, such as changing what a lock guards that the child will use. While holding it, never fork, never ask
+/// for it again, and make and drop no keys: their arena asks for it.
 #[must_use]
 #[derive(Debug)]
 pub struct NoFork {
@@ -121,6 +123,7 @@ static HELD: [AtomicI32; 256] = [const { AtomicI32::new(NONE) }; 256];
 ///
 /// Open and hold, and release and close, within one [`no_fork`], or a fork between the two goes unnoticed.
 pub fn hold_fd(fd: RawFd) -> bool {
+    start();
     HELD.iter().any(|slot| slot.compare_exchange(NONE, fd, Ordering::AcqRel, Ordering::Relaxed).is_ok())
 }
 
@@ -221,7 +224,6 @@ mod tests {
         let mut status = 0;
         // SAFETY: waits for the child just made.
         assert_eq!(unsafe { libc::waitpid(pid, &raw mut status, 0) }, pid);
-        // SAFETY: `CANARY` is set since `generation` was called.
         let canary = CANARY.load(Ordering::Acquire);
         if !std::ptr::eq(canary, &NO_CANARY) && kernel_wipes() {
             assert_eq!(libc::WEXITSTATUS(status), 1);

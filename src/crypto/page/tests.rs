@@ -62,7 +62,7 @@ fn in_place_and_apart_give_the_same() {
 
 #[test]
 fn a_sealed_page_is_xaes_with_the_header_before_the_aad() {
-    // Derived and sealed anew from the nonce, by the pure Rust implementation.
+    // Derived and sealed anew from the nonce, without the slots.
     let arena = Arena::new(false);
     let sealed = seal_page(&data_key(&arena), 0, b"the aad", b"the page");
     let nonce: &Nonce = sealed[HEADER_LEN..].first_chunk().unwrap();
