@@ -14,10 +14,10 @@ use crate::error::{Result, fail};
 use crate::sys::fork;
 use crate::sys::memory::Pages;
 
-/// Slots of three sizes: keys, contexts of AWS-LC, key schedules of the pure Rust AES.
-const SIZES: [usize; 3] = [64, 768, 1280];
+/// Slots of four sizes: keys, AES schedules of AWS-LC, its AES-GCM contexts, schedules of the pure Rust AES.
+const SIZES: [usize; 4] = [64, 256, 768, 1280];
 /// All but the keys' slots keep off each other's cache lines, which the CPU fetches in pairs.
-const ALIGNMENTS: [usize; 3] = [64, 128, 128];
+const ALIGNMENTS: [usize; 4] = [64, 128, 128, 128];
 const CHUNK: usize = 32 * 1024;
 
 /// Where keys live. One for each engine; many small slots in a few locked chunks, since the system's limit
@@ -36,8 +36,8 @@ pub struct Arena {
 struct State {
     chunks: Vec<Pages>,
     /// Wiped and unused, for each size. Has room for every slot there is: giving one back allocates nothing.
-    free: [Vec<NonNull<u8>>; 3],
-    slots: [usize; 3],
+    free: [Vec<NonNull<u8>>; 4],
+    slots: [usize; 4],
 }
 
 // SAFETY: the pointers are to memory of the process that `chunks` owns, bound to no thread.
@@ -203,7 +203,7 @@ impl<T> Locked<T> {
         // SAFETY: the slot is large enough and aligned for T by its class, and nobody else refers to it.
         let place = unsafe { &mut *value.as_ptr().cast::<MaybeUninit<T>>() };
         // That the reference is to the slot proves that `init` has made the value there.
-        if init(place)? as *mut T != value.as_ptr() {
+        if !std::ptr::eq(init(place)?, value.as_ptr()) {
             return Err(fail!(Internal, "a locked value was made outside its slot"));
         }
         // SAFETY: initialised, as just found.

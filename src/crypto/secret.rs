@@ -98,6 +98,7 @@ pub(super) fn burn_stack() {
 mod tests {
     use super::*;
     use crate::error::Status;
+    use crate::sys::fork::testing::{forbid_locking, fork};
 
     #[test]
     fn a_key_is_what_was_given_and_prints_nothing_of_it() {
@@ -156,5 +157,37 @@ mod tests {
         let arena = Arena::new(false);
         let outside = Locked::<u64>::new(&arena, |_| Ok(Box::leak(Box::new(1))));
         assert_eq!(outside.unwrap_err().status(), Status::Internal);
+    }
+
+    #[test]
+    fn the_lock_limit_is_a_refusal_or_a_warning_as_asked() {
+        let (strict, lenient) = (Arena::new(true), Arena::new(false));
+        let code = fork(|| {
+            forbid_locking();
+            let error = strict.random_key().unwrap_err();
+            assert_eq!(error.status(), Status::Config);
+            assert!(error.message().contains("RLIMIT_MEMLOCK"), "{error}");
+            assert_eq!(strict.unlocked_chunks(), 0);
+
+            assert_eq!((lenient.unlocked_chunks(), lenient.take_warning()), (0, None));
+            let keys: Vec<_> = (0..1000).map(|_| lenient.random_key().unwrap()).collect();
+            assert_eq!((keys.len(), lenient.unlocked_chunks()), (1000, 2));
+            assert!(lenient.take_warning().unwrap().contains("RLIMIT_MEMLOCK"));
+            assert_eq!(lenient.take_warning(), None);
+            7
+        });
+        assert_eq!(code, 7);
+    }
+
+    #[test]
+    fn a_child_works_on_with_its_copy() {
+        let arena = Arena::new(false);
+        let key = arena.key_from(&[3; 32]).unwrap();
+        let code = fork(|| {
+            let copy = key.duplicate().unwrap();
+            drop(key);
+            i32::from(copy.expose() == &[3; 32])
+        });
+        assert_eq!(code, 1);
     }
 }

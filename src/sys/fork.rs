@@ -46,6 +46,7 @@ fn generation_slow() -> u64 {
 
 fn start() {
     START.call_once(|| {
+        // Where this fails (no memory), the page is alone in finding forks out.
         // SAFETY: the three handlers are functions of this library, which is linked `-z nodelete`.
         unsafe { libc::pthread_atfork(Some(prepare), Some(in_parent), Some(in_child)) };
         let canary = match Pages::map(size_of::<AtomicU64>()) {
@@ -136,6 +137,7 @@ static HELD: [AtomicI32; 256] = [const { AtomicI32::new(NONE) }; 256];
 ///
 /// Open and hold, and release and close, within one [`no_fork`], or a fork between the two goes unnoticed.
 pub fn hold_fd(fd: RawFd) -> bool {
+    start();
     HELD.iter().any(|slot| slot.compare_exchange(NONE, fd, Ordering::AcqRel, Ordering::Relaxed).is_ok())
 }
 
@@ -148,19 +150,22 @@ pub fn release_fd(fd: RawFd) {
     }
 }
 
+/// Children for tests.
 #[cfg(test)]
-mod tests {
-    use super::*;
+pub(crate) mod testing {
     use std::fs::File;
-    use std::os::fd::AsRawFd;
+    use std::io::Read;
+    use std::os::fd::FromRawFd;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
 
-    /// Runs `child` in a forked child and gives its exit code.
-    fn fork(child: impl FnOnce() -> i32) -> i32 {
-        // SAFETY: the child only runs `child`, which takes no lock that another thread may hold, and exits.
+    /// Runs `child` in a forked child and gives its exit code; 101 when it panicked.
+    pub(crate) fn fork(child: impl FnOnce() -> i32) -> i32 {
+        // SAFETY: the child only runs `child`, without the locks that other threads of the test may hold (those
+        // of this library and of malloc are free after a fork), and exits.
         let pid = unsafe { libc::fork() };
         assert!(pid >= 0, "fork failed");
         if pid == 0 {
-            let code = child();
+            let code = catch_unwind(AssertUnwindSafe(child)).unwrap_or(101);
             // SAFETY: ends the child at once, without the parent's exit handlers.
             unsafe { libc::_exit(code) };
         }
@@ -170,6 +175,42 @@ mod tests {
         assert!(libc::WIFEXITED(status), "the child crashed: {status}");
         libc::WEXITSTATUS(status)
     }
+
+    /// Runs `child` in a forked child, which must give 0, and gives what it wrote: at most 64 KiB, which is
+    /// what a pipe holds until someone reads.
+    pub(crate) fn fork_and_read(child: impl FnOnce(&mut File) -> i32) -> Vec<u8> {
+        let mut ends = [0; 2];
+        // SAFETY: writes two descriptors, which the two files then own.
+        let (mut output, mut input) = unsafe {
+            assert_eq!(libc::pipe(ends.as_mut_ptr()), 0);
+            (File::from_raw_fd(ends[0]), File::from_raw_fd(ends[1]))
+        };
+        assert_eq!(fork(|| child(&mut input)), 0);
+        drop(input);
+        let mut bytes = Vec::new();
+        output.read_to_end(&mut bytes).unwrap();
+        bytes
+    }
+
+    /// Takes this process (a child) all rights to lock memory.
+    pub(crate) fn forbid_locking() {
+        let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        // SAFETY: reads the limit. The raw call of `setuid` changes this thread, the child's only one; where the
+        // test is not run by root it fails, and root's exemption is not there to be given up.
+        unsafe {
+            assert_eq!(libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const none), 0);
+            libc::syscall(libc::SYS_setuid, 65534);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::fork;
+    use super::*;
+    use std::fs::File;
+    use std::os::fd::AsRawFd;
+    use std::sync::Barrier;
 
     #[test]
     fn the_generation_grows_in_the_child_and_in_its_child() {
@@ -197,7 +238,6 @@ mod tests {
         let mut status = 0;
         // SAFETY: waits for the child just made.
         assert_eq!(unsafe { libc::waitpid(pid, &raw mut status, 0) }, pid);
-        // SAFETY: `CANARY` is set since `generation` was called.
         let canary = CANARY.load(Ordering::Acquire);
         if !std::ptr::eq(canary, &NO_CANARY) && kernel_wipes() {
             assert_eq!(libc::WEXITSTATUS(status), 1);
@@ -230,10 +270,19 @@ mod tests {
 
     #[test]
     fn no_fork_holds_a_fork_off() {
+        let (released, started) = (AtomicI32::new(0), Barrier::new(2));
         let guard = no_fork();
-        let forker = std::thread::spawn(|| fork(|| i32::from(FORKING.try_lock().is_ok())));
-        // The child finds the lock free: so the fork came after the guard was dropped.
-        drop(guard);
-        assert_eq!(forker.join().unwrap(), 1);
+        std::thread::scope(|scope| {
+            let forker = scope.spawn(|| {
+                started.wait();
+                fork(|| released.load(Ordering::Relaxed) + i32::from(FORKING.try_lock().is_ok()))
+            });
+            started.wait();
+            // Time enough for a fork that nothing holds off.
+            (0..1000).for_each(|_| std::thread::yield_now());
+            released.store(2, Ordering::Relaxed);
+            drop(guard);
+            assert_eq!(forker.join().unwrap(), 3);
+        });
     }
 }

@@ -68,3 +68,33 @@ impl Drop for Pages {
 fn check(result: libc::c_int) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The kernel's flags of the mapping that begins at `start`, where it tells them.
+    fn flags(start: NonNull<u8>) -> Option<Vec<String>> {
+        let maps = std::fs::read_to_string("/proc/self/smaps").ok()?;
+        let begins = format!("{:x}-", start.as_ptr() as usize);
+        let mut lines = maps.lines().skip_while(|line| !line.starts_with(&begins));
+        let flags = lines.find_map(|line| line.strip_prefix("VmFlags:"))?;
+        Some(flags.split_whitespace().map(str::to_owned).collect())
+    }
+
+    #[test]
+    fn pages_are_zeros_and_have_the_flags_asked_for() {
+        let pages = Pages::map(3 * 4096).unwrap();
+        // SAFETY: the whole of a mapping just made, which nobody writes to.
+        let bytes = unsafe { std::slice::from_raw_parts(pages.start().as_ptr(), 3 * 4096) };
+        assert!(bytes.iter().all(|byte| *byte == 0));
+        pages.exclude_from_dumps().unwrap();
+        pages.wipe_on_fork().unwrap();
+        pages.lock().unwrap();
+        if let Some(flags) = flags(pages.start()) {
+            for flag in ["dd", "wf", "lo"] {
+                assert!(flags.iter().any(|f| f == flag), "{flag} is not among {flags:?}");
+            }
+        }
+    }
+}

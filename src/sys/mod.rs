@@ -1,6 +1,8 @@
 //! What the operating system has and std has not: clocks, fork, locked memory.
 #![allow(unsafe_code)] // System calls through libc.
 
+#[cfg(feature = "aws-lc")]
+pub mod aead;
 pub mod clock;
 pub mod signal;
 pub mod fork;
