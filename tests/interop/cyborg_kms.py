@@ -7,7 +7,7 @@ from ctypes import POINTER, byref, c_bool, c_char_p, c_int64, c_size_t, c_uint8,
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
-NOT_FOUND, ALREADY_EXISTS, UNSUPPORTED = 2, 3, 6
+NOT_FOUND, ALREADY_EXISTS, CORRUPT, UNSUPPORTED, AUTHENTICATION_FAILED = 2, 3, 5, 6, 7
 TEXTS = ("kms_name", "provider", "key_id", "region")
 NAME_CALLBACK = ctypes.CFUNCTYPE(c_bool, c_char_p, c_void_p)
 
@@ -35,6 +35,8 @@ for _name in ("blob_new", "blob_kms_name", "blob_provider", "blob_key_id", "blob
 _lib.cyborg_kms_blob_version.restype = c_uint32
 _lib.cyborg_kms_blob_created_at.restype = c_int64
 _lib.cyborg_kms_index_version.restype = c_uint32
+_lib.cyborg_kms_buffer_data.restype = c_void_p
+_lib.cyborg_kms_buffer_len.restype = c_size_t
 _lib.cyborg_kms_error_message.restype = c_char_p
 
 
@@ -44,7 +46,7 @@ def _function(name, *arguments):
     return function
 
 
-_free = {kind: _function(kind + "_free", c_void_p) for kind in ("error", "blob", "store", "engine", "index")}
+_free = {kind: _function(kind + "_free", c_void_p) for kind in ("error", "buffer", "blob", "store", "engine", "index")}
 
 
 def _call(name, *arguments):
@@ -188,6 +190,24 @@ class Index(Handle):
 
     def decrypt(self, sealed, aad=b""):
         return self._page("index_decrypt", sealed, aad, max(len(sealed), 48) - 48)
+
+    def derive(self, label, context, size):
+        out = (c_uint8 * size)()
+        _call("index_derive_key", self.pointer, c_char_p(label.encode()), *_bytes_of(context), out, c_size_t(size))
+        return bytes(out)
+
+    def generate_data_key(self):
+        out, wrapped = (c_uint8 * 32)(), c_void_p()
+        _call("index_generate_data_key", self.pointer, out, c_size_t(32), byref(wrapped))
+        length = _function("buffer_len", c_void_p)(wrapped)
+        data = ctypes.string_at(_function("buffer_data", c_void_p)(wrapped), length)
+        _free["buffer"](wrapped)
+        return bytes(out), data
+
+    def unwrap_data_key(self, wrapped):
+        out = (c_uint8 * 32)()
+        _call("index_unwrap_data_key", self.pointer, *_bytes_of(wrapped), out, c_size_t(32))
+        return bytes(out)
 
     def _page(self, name, data, aad, size):
         out, length = (c_uint8 * max(size, 1))(), c_size_t()

@@ -11,13 +11,13 @@ import pathlib
 import shutil
 import sys
 import tempfile
-import traceback
 
 import cyborgdb_core
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 import cyborg_kms
 from cyborg_kms import ROOT, Blob, Engine, KmsError, Store
+from runner import run
 
 VECTORS = ROOT / "tests" / "vectors" / "cyborgdb-0.18"
 CASES = json.loads((VECTORS / "expected.json").read_text())
@@ -288,21 +288,5 @@ def test_their_delete_removes_a_record_with_data_keys(place):
     we_refuse(cyborg_kms.NOT_FOUND, place.engine.open_index, "index")
 
 
-def main():
-    tests = [(name, test) for name, test in globals().items() if name.startswith("test_")]
-    failed = 0
-    for name, test in tests:
-        try:
-            with Place() as place:
-                test(place)
-            print(f"ok      {name}")
-        except Exception:
-            failed += 1
-            print(f"FAILED  {name}")
-            traceback.print_exc(file=sys.stdout)
-    print(f"{len(tests) - failed} passed, {failed} failed")
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(globals(), Place))
