@@ -5,6 +5,7 @@ pub mod call;
 pub mod clock;
 pub mod error;
 pub mod name;
+pub mod registry;
 mod status;
 pub mod store;
 pub mod sys;
