@@ -1,12 +1,27 @@
 //! `cyborg_kms`: each index of a database engine is encrypted under a key of its own, guarded by a KMS
 //! that the customer controls.
+//!
+//! Data flows one way: [`ffi`] (the C API) calls [`engine`], which asks [`registry`], [`provider`], [`store`] and
+//! [`cache`] and hands out an [`index`], which seals pages by [`crypto`].
 
+pub mod blob;
+pub mod cache;
 pub mod call;
 pub mod clock;
 pub mod crypto;
+pub mod engine;
 pub mod error;
+pub mod ffi;
 mod generated;
+pub mod index;
+mod keys;
+pub mod log;
 pub mod name;
+pub mod provider;
+pub mod registry;
+pub mod reply;
+mod runtime;
 mod status;
 pub mod store;
+mod striped;
 pub mod sys;

@@ -1,0 +1,190 @@
+//! The sections of the file, but for the slots.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_saphyr::Location;
+
+use super::kind::ProviderKind;
+use super::parse::{RawAudit, RawCache, RawConfig, RawRegistry, RawStorage, Value, nearest};
+use super::path::KeyPath;
+use super::slot::{self, Slot};
+use super::value::{Origin, Section};
+use super::{AuditSettings, CacheSettings, Config, Storage};
+use crate::error::Result;
+
+/// The range of every time-out.
+pub(super) const TIMEOUT: std::ops::RangeInclusive<Duration> =
+    Duration::from_millis(1)..=Duration::from_secs(600);
+/// The default of every `connect_timeout`.
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// The longest life of a cached key or record: a revocation must not take longer.
+const DAY: Duration = Duration::from_secs(24 * 3600);
+/// The longest slot name, in bytes.
+const MAX_SLOT_NAME: usize = 1024;
+
+/// Types and checks everything.
+pub(super) fn config(raw: &RawConfig, origin: Origin<'_>) -> Result<Config> {
+    let section = |name: &str| Section {
+        origin,
+        path: if name.is_empty() { KeyPath::top() } else { KeyPath::top().join(name) },
+        at: Location::UNKNOWN,
+    };
+    let cyborgdb_compatible = section("").boolean("cyborgdb_compatible", &raw.cyborgdb_compatible, false)?;
+    let registry = raw.kms.as_ref().and_then(|kms| kms.registry.as_ref());
+    Ok(Config {
+        storage: storage(raw.storage.as_ref().unwrap_or(&RawStorage::default()), &section("storage"))?,
+        storage_is_set: raw.storage.is_some(),
+        cyborgdb_compatible,
+        slots: registry.map_or(Ok(BTreeMap::new()), |raw| slots(raw, origin, cyborgdb_compatible))?,
+        cache: cache(raw.cache.as_ref().unwrap_or(&RawCache::default()), &section("cache"))?,
+        audit: audit(raw.audit.as_ref().unwrap_or(&RawAudit::default()), &section("audit"))?,
+    })
+}
+
+fn slots(raw: &RawRegistry, origin: Origin<'_>, compatible: bool) -> Result<BTreeMap<String, Arc<Slot>>> {
+    let registry = KeyPath::top().join("kms").join("registry");
+    let mut slots = BTreeMap::new();
+    for (name, at, raw) in &raw.0 {
+        let section = Section { origin, path: registry.join(name), at: *at };
+        if name.is_empty() || name.len() > MAX_SLOT_NAME || name.contains('\0') {
+            let what = format!("a slot's name has 1 to {MAX_SLOT_NAME} bytes and no NUL: choose another");
+            return Err(section.wrong_here(what));
+        }
+        // YAML tells 7 from "7"; a slot's name is the same.
+        if slots.insert(name.clone(), Arc::new(slot::slot(name, raw, &section, compatible)?)).is_some() {
+            return Err(section.wrong_here("the slot stands here twice: remove one"));
+        }
+    }
+    Ok(slots)
+}
+
+fn storage(raw: &RawStorage, section: &Section<'_>) -> Result<Storage> {
+    let (url, is_remote) = url(&raw.url, section)?;
+    let remote = |key: &str, value: &Value| {
+        if !is_remote {
+            section.means_nothing(key, value, "a store in memory or on disk")?;
+        }
+        section.text(key, value)
+    };
+    let storage = Storage {
+        region: remote("region", &raw.region)?,
+        endpoint: remote("endpoint", &raw.endpoint)?,
+        profile: remote("profile", &raw.profile)?,
+        role_arn: remote("role_arn", &raw.role_arn)?,
+        external_id: remote("external_id", &raw.external_id)?,
+        account: remote("account", &raw.account)?,
+        credentials_file: remote("credentials_file", &raw.credentials_file)
+            .and_then(|_| section.file("credentials_file", &raw.credentials_file))?,
+        allow_http: section.boolean("allow_http", &raw.allow_http, false)?,
+        connect_timeout: section.duration(
+            "connect_timeout",
+            &raw.connect_timeout,
+            CONNECT_TIMEOUT,
+            TIMEOUT,
+        )?,
+        request_timeout: section.duration(
+            "request_timeout",
+            &raw.request_timeout,
+            Duration::from_secs(10),
+            TIMEOUT,
+        )?,
+        url,
+    };
+    if storage.allow_http && !is_remote {
+        section.means_nothing("allow_http", &raw.allow_http, "a store in memory or on disk")?;
+    }
+    slot::check_address(section, "endpoint", &raw.endpoint)?;
+    slot::check_role(section, &raw.role_arn, &raw.external_id)?;
+    Ok(storage)
+}
+
+/// The store's address, and whether it is an object store. Without one: memory.
+fn url(value: &Value, section: &Section<'_>) -> Result<(String, bool)> {
+    let wrong = |what: &str| section.wrong("url", value, what);
+    let Some(url) = section.text("url", value)? else {
+        // Written but empty is most likely a variable that is not set: memory would lose every record.
+        return match value {
+            Some(_) => Err(wrong("is empty: give a path or a URL, or remove it for a store in memory")),
+            None => Ok(("memory://".to_owned(), false)),
+        };
+    };
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return Ok((section.absolute("url", value, url)?, false));
+    };
+    match scheme {
+        "memory" if rest.is_empty() => Ok((url, false)),
+        "memory" => Err(wrong("nothing follows memory://: a store in memory has no name")),
+        "file" if rest.starts_with('/') => Ok((url, false)),
+        "file" => Err(wrong("a file URL is file:// and an absolute path, such as file:///var/lib/db")),
+        "s3" | "gs" | "az" if rest.starts_with(['/', '?']) || rest.is_empty() => {
+            Err(wrong("has no bucket: write it as s3://bucket/prefix"))
+        }
+        "s3" | "gs" | "az" => Ok((url, true)),
+        other => {
+            let known = ["memory", "file", "s3", "gs", "az"];
+            let what = format!(
+                "unknown kind of store; the nearest known is {}://, all are a path, {}://",
+                nearest(other, &known),
+                known.join("://, ")
+            );
+            Err(wrong(&what))
+        }
+    }
+}
+
+fn cache(raw: &RawCache, section: &Section<'_>) -> Result<CacheSettings> {
+    let settings = CacheSettings {
+        ttl: section.duration("ttl", &raw.ttl, Duration::from_secs(60), Duration::ZERO..=DAY)?,
+        max_entries: section.number("max_entries", &raw.max_entries, 100_000, 1..=10_000_000)?,
+        refresh_ahead: section.number("refresh_ahead", &raw.refresh_ahead, 0.8, 0.0..=0.99)?,
+        max_record_age: section.duration(
+            "max_record_age",
+            &raw.max_record_age,
+            Duration::from_secs(3600),
+            Duration::from_millis(1)..=DAY,
+        )?,
+        require_locked_memory: section.boolean("require_locked_memory", &raw.require_locked_memory, false)?,
+        stale_if_unavailable: section.duration(
+            "stale_if_unavailable",
+            &raw.stale_if_unavailable,
+            Duration::ZERO,
+            Duration::ZERO..=DAY,
+        )?,
+    };
+    let is_default = settings.stale_if_unavailable.is_zero();
+    section.only_default("stale_if_unavailable", &raw.stale_if_unavailable, is_default)?;
+    Ok(settings)
+}
+
+fn audit(raw: &RawAudit, section: &Section<'_>) -> Result<AuditSettings> {
+    const MAX_SIZE: u64 = 100 << 20;
+    let fail_on_error = match section.text("on_error", &raw.on_error)?.as_deref() {
+        None | Some("fail") => true,
+        Some("log") => false,
+        Some(_) => return Err(section.wrong("on_error", &raw.on_error, "must be fail or log")),
+    };
+    let settings = AuditSettings {
+        path: section.file("path", &raw.path)?,
+        key_file: section.file("key_file", &raw.key_file)?,
+        fail_on_error,
+        max_size: section.size("max_size", &raw.max_size, MAX_SIZE)?,
+        principal: section.text("principal", &raw.principal)?,
+    };
+    section.only_default("path", &raw.path, settings.path.is_none())?;
+    section.only_default("key_file", &raw.key_file, settings.key_file.is_none())?;
+    section.only_default("on_error", &raw.on_error, settings.fail_on_error)?;
+    section.only_default("max_size", &raw.max_size, settings.max_size == MAX_SIZE)?;
+    section.only_default("principal", &raw.principal, settings.principal.is_none())?;
+    Ok(settings)
+}
+
+/// Which provider's keys a slot may have, for messages.
+pub(super) fn provider_named(kind: &ProviderKind) -> String {
+    match kind {
+        // An external provider's name may come from a variable.
+        ProviderKind::External(_) => "an external provider".to_owned(),
+        kind => format!("provider {kind}"),
+    }
+}

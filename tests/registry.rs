@@ -1,0 +1,591 @@
+//! The configuration: what is read, what is refused, and in which words.
+
+use std::path::Path;
+use std::time::Duration;
+
+use cyborg_kms::error::{Error, Status};
+use cyborg_kms::registry::{CAN_ALL, CAN_DECRYPT, CAN_ENCRYPT, Config, MAX_BYTES, ProviderKind};
+
+const SECRET: &str = "hunter2-TOP-secret";
+
+fn env(name: &str) -> Option<String> {
+    match name {
+        "SECRET" => Some(SECRET.into()),
+        "REGION" => Some("eu-west-1".into()),
+        "TTL" => Some("5m".into()),
+        "EMPTY" => Some(String::new()),
+        "NESTED" => Some("${REGION}".into()),
+        _ => None,
+    }
+}
+
+fn parse(yaml: &str) -> Result<Config, Error> {
+    Config::parse(yaml, Some(Path::new("/etc/db")), &env)
+}
+
+fn good(yaml: &str) -> Config {
+    parse(yaml).unwrap_or_else(|error| panic!("{error}\n{yaml}"))
+}
+
+/// The configuration is refused with this status, and the message has all of these.
+#[track_caller]
+fn refused(yaml: &str, status: Status, parts: &[&str]) {
+    let error = parse(yaml).expect_err(yaml);
+    assert_eq!(error.status(), status, "{yaml}\n{error}");
+    for part in parts {
+        assert!(error.message().contains(part), "no {part:?} in: {error}\n{yaml}");
+    }
+    assert!(!error.message().contains("hunter2"), "a value is repeated: {error}");
+}
+
+/// A slot `s` with these lines; its name stands on line 3.
+fn slot(lines: &str) -> String {
+    format!("kms:\n  registry:\n    s: {{{lines}}}\n")
+}
+
+fn seconds(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+#[test]
+fn nothing_is_a_memory_store_and_no_slot() {
+    for yaml in ["", "{}", "# only a comment\n", "---\n", "~", "kms:\n", "kms: {registry: }", "\u{feff}{}"] {
+        let config = good(yaml);
+        assert_eq!(config.storage.url, "memory://", "{yaml}");
+        assert!(!config.storage_is_set && config.slots.is_empty() && !config.cyborgdb_compatible);
+        assert_eq!(config.storage.connect_timeout, seconds(2));
+        assert_eq!(config.storage.request_timeout, seconds(10));
+        assert_eq!((config.cache.ttl, config.cache.max_record_age), (seconds(60), seconds(3600)));
+        assert_eq!((config.cache.max_entries, config.cache.refresh_ahead), (100_000, 0.8));
+        assert!(!config.cache.require_locked_memory && config.cache.stale_if_unavailable.is_zero());
+        assert_eq!(config.audit.max_size, 100 << 20);
+        assert!(config.audit.fail_on_error && config.audit.path.is_none());
+    }
+}
+
+#[test]
+fn cyborgdbs_own_file_works_unchanged() {
+    let config = good(include_str!("data/cyborgdb.yaml"));
+    assert_eq!(config.slots.len(), 3);
+    let slot = &config.slots["customer-a"];
+    assert_eq!(slot.provider, ProviderKind::AwsKms);
+    assert_eq!(slot.key_id, "arn:aws:kms:us-east-1:210987654321:key/abcd");
+    assert_eq!(slot.external_id.as_deref(), Some("fallback-id"));
+    assert_eq!(slot.role_session_name, "cyborgdb-prod");
+    assert_eq!(config.slots["plain"].region, "eu-west-1");
+    assert_eq!(config.slots["plain"].role_arn, None);
+    assert_eq!(config.slots["secrets manager"].provider.as_str(), "aws");
+    assert_eq!(config.slots["secrets manager"].role_session_name, "cyborg-kms-secrets-manager");
+    assert!(!config.storage_is_set);
+}
+
+#[test]
+fn every_active_key_is_read() {
+    let config = good(include_str!("data/full.yaml"));
+    assert_eq!(config.storage.url, "/etc/db/data");
+    assert!(config.storage_is_set && config.cyborgdb_compatible);
+    assert_eq!(config.storage.connect_timeout, Duration::from_millis(1500));
+    assert_eq!(config.storage.request_timeout, seconds(20));
+    let dev = &config.slots["dev"];
+    assert_eq!((dev.name.as_str(), &dev.provider), ("dev", &ProviderKind::Local));
+    assert_eq!((dev.key_id.as_str(), dev.create), ("/etc/db/dev.key", true));
+    assert_eq!(dev.former_key_ids, ["/etc/db/old.key", "/older.key"]);
+    assert_eq!(dev.capabilities, CAN_ENCRYPT | CAN_DECRYPT);
+    assert!(!dev.cyborgdb_compatible);
+    assert_eq!((dev.connect_timeout, dev.request_timeout), (seconds(1), seconds(3)));
+    assert_eq!((dev.deadline, dev.max_retries), (seconds(9), 0));
+    let escrow = &config.slots["escrow"];
+    assert_eq!(escrow.provider, ProviderKind::External("vault of ours".into()));
+    assert_eq!(escrow.provider.as_str(), "external:vault of ours");
+    assert_eq!((escrow.key_id.as_str(), escrow.capabilities), ("1", CAN_ALL));
+    assert!(escrow.cyborgdb_compatible);
+    assert_eq!((escrow.deadline, escrow.request_timeout, escrow.max_retries), (seconds(15), seconds(5), 3));
+    assert_eq!(config.slots["mine"].provider, ProviderKind::None);
+    assert_eq!(config.cache.ttl, seconds(300));
+    assert_eq!((config.cache.max_entries, config.cache.refresh_ahead), (10, 0.5));
+    assert_eq!(config.cache.max_record_age, seconds(1800));
+    assert!(config.cache.require_locked_memory);
+}
+
+#[test]
+fn json_is_accepted() {
+    let config = good(
+        r#"{"storage": {"url": "file:///db"}, "kms": {"registry": {"a": {"provider": "local", "key_id": "/k",
+        "create": true, "max_retries": 5, "region": null, "former_key_ids": []}}},
+        "cache": {"ttl": 0, "refresh_ahead": 0.25, "max_entries": 7}}"#,
+    );
+    assert_eq!(config.storage.url, "file:///db");
+    assert!(config.slots["a"].create && config.slots["a"].max_retries == 5);
+    assert!(config.cache.ttl.is_zero() && config.cache.max_entries == 7);
+}
+
+#[test]
+fn the_whole_example_is_understood_and_only_what_is_not_active_refused() {
+    let example = include_str!("data/example.yaml");
+    let with = |name: &str| (name == "CUSTOMER_EXTERNAL_ID").then(|| "id-1".to_owned());
+    let error = Config::parse(example, None, &with).unwrap_err();
+    assert_eq!(error.status(), Status::Unsupported);
+    assert!(error.message().starts_with("kms.registry.prod.recipients (line 22): "), "{error}");
+    let active = example.replace("recipients: [escrow]", "recipients: []");
+    let config = Config::parse(&active, None, &with).unwrap();
+    assert_eq!(config.slots["prod"].external_id.as_deref(), Some("id-1"));
+    assert_eq!(config.slots["prod"].role_session_name, "cyborg-kms-prod");
+    assert_eq!(config.slots["escrow"].provider.as_str(), "external:escrow");
+}
+
+#[test]
+fn unknown_keys_are_named_with_line_and_nearest() {
+    refused("cach: {}\n", Status::Config, &["line 1", "\"cach\"", "nearest", "\"cache\""]);
+    refused(
+        "cache:\n  ttl: 1s\n  max_entrys: 3\n",
+        Status::Config,
+        &["line 3", "in cache", "\"max_entries\""],
+    );
+    refused("storage:\n\n  uri: /db\n", Status::Config, &["line 3", "in storage", "\"url\""]);
+    refused("kms:\n  registery: {}\n", Status::Config, &["line 2", "in kms", "\"registry\""]);
+    refused("audit: {pth: x}", Status::Config, &["line 1", "in audit", "\"path\""]);
+    let yaml = "kms:\n  registry:\n    a:\n      provider: local\n      keyid: /k\n";
+    refused(yaml, Status::Config, &["line 5", "\"keyid\"", "in a slot", "\"key_id\""]);
+    refused("service: {}\nServices: {}\n", Status::Config, &["line 2", "\"service\""]);
+}
+
+#[test]
+fn duplicate_keys_are_refused() {
+    refused("cache: {}\nkms: {}\ncache: {}\n", Status::Config, &["line 3", "\"cache\"", "twice"]);
+    refused("cache:\n  ttl: 1s\n  \"ttl\": 2s\n", Status::Config, &["line 3", "\"ttl\"", "twice"]);
+    let yaml = "kms:\n  registry:\n    a: {provider: none}\n    a: {provider: none}\n";
+    refused(yaml, Status::Config, &["line 4", "\"a\"", "twice"]);
+    let yaml = "kms:\n  registry:\n    7: {provider: none}\n    \"7\": {provider: none}\n";
+    refused(yaml, Status::Config, &["line 4", "kms.registry.7", "twice"]);
+}
+
+#[test]
+fn broken_yaml_names_line_and_column_and_repeats_nothing() {
+    for yaml in [
+        format!("cache:\n  ttl: [{SECRET}\n"),
+        format!("cache:\n  ttl: \"{SECRET}\n"),
+        format!("cache:\n\tttl: {SECRET}\n"),
+        format!("cache:\n  ttl: *{SECRET}\n"),
+        format!("cache:\n  ttl: 1s\n {SECRET}\n"),
+        format!("cache:\n  ttl: {{a: {SECRET}}}\n"),
+        format!("cache:\n  - {SECRET}\n"),
+        format!("cache:\n  {SECRET}\n"),
+        format!("cache:\n  ttl: !!binary {SECRET}\n"),
+        format!("kms:\n  registry: {SECRET}\n"),
+        format!("kms:\n  registry: {{a: [{SECRET}]}}\n"),
+        format!("kms:\n  registry: {{a: {{provider: none, capabilities: {SECRET}}}}}\n"),
+        format!("{{}}\n---\n- {SECRET}\n"),
+        format!("- {SECRET}\n"),
+        SECRET.to_owned(),
+        format!("kms:\n  registry: {{~: {SECRET}}}\n"),
+    ] {
+        refused(&yaml, Status::Config, &["line ", "column "]);
+    }
+    refused("cache:\n  ttl: [1s\n", Status::Config, &["line 3"]);
+}
+
+#[test]
+fn variables_are_filled_in_after_parsing_in_values_only() {
+    let config = good(
+        "cache: {ttl: \"${TTL}\", max_entries: '${N:-12}', require_locked_memory: \"${EMPTY:-yes}\"}\n\
+         kms: {registry: {\"${REGION}\": {provider: aws, key_id: \"a${REGION}-${lower}-$REGION\",\n\
+         region: '${REGION}', former_key_ids: ['${REGION}', '${NESTED}', 'x: ${NO:-{y]}']}}}",
+    );
+    assert_eq!(config.cache.ttl, seconds(300));
+    assert!(config.cache.max_entries == 12 && config.cache.require_locked_memory);
+    let slot = &config.slots["${REGION}"];
+    assert_eq!((slot.region.as_str(), slot.key_id.as_str()), ("eu-west-1", "aeu-west-1-${lower}-$REGION"));
+    assert_eq!(slot.former_key_ids, ["eu-west-1", "${REGION}", "x: {y]"]);
+}
+
+#[test]
+fn a_missing_variable_is_named_with_key_and_line() {
+    let yaml = "kms:\n  registry:\n    a:\n      provider: aws\n      key_id: x\n      region: ${NOT_SET}\n";
+    refused(yaml, Status::Config, &["kms.registry.a.region", "line 6", "NOT_SET", "${NOT_SET:-default}"]);
+    refused("cache:\n  ttl: ${EMPTY}\n", Status::Config, &["cache.ttl (line 2)", "EMPTY", "empty"]);
+    let yaml = slot("provider: none, capabilities: [encrypt, '${NOT_SET}']");
+    refused(&yaml, Status::Config, &["kms.registry.s.capabilities[1] (line 3)", "NOT_SET"]);
+}
+
+#[test]
+fn no_value_is_repeated_in_an_error() {
+    let keys = [
+        "provider",
+        "region",
+        "role_arn",
+        "external_id",
+        "role_session_name",
+        "endpoint",
+        "proxy",
+        "deadline",
+        "max_retries",
+        "create",
+        "cyborgdb_compatible",
+        "fallback_after",
+        "requests_per_second",
+    ];
+    for key in keys {
+        for value in ["${SECRET} *", "hunter2 *"] {
+            let others = if key == "provider" { "" } else { "provider: aws-kms, " };
+            let yaml = slot(&format!("{others}key_id: k, {key}: '{value}'"));
+            refused(&yaml, Status::Config, &[&format!("kms.registry.s.{key}"), "line 3"]);
+        }
+    }
+    for key in ["ttl", "max_entries", "refresh_ahead", "max_record_age", "require_locked_memory"] {
+        refused(&format!("cache:\n  {key}: ${{SECRET}}\n"), Status::Config, &["cache.", key, "line 2"]);
+    }
+    refused("storage: {url: 'x${SECRET}://'}", Status::Config, &["storage.url"]);
+    refused(&slot("provider: 'external:${SECRET}', region: x"), Status::Config, &["an external provider"]);
+    let proxy = slot("provider: aws, key_id: k, proxy: 'http://u:${SECRET}@p', external_id: x");
+    refused(&proxy, Status::Config, &["external_id"]);
+    let shown = format!("{:?}", good(&slot("provider: aws, key_id: k, proxy: 'http://u:${SECRET}@p'")));
+    assert!(!shown.contains("hunter2"), "{shown}");
+    let shown = format!("{:?}", good("storage: {url: 's3://b/${SECRET}', endpoint: 'http://${SECRET}@x'}"));
+    assert!(!shown.contains("hunter2") && shown.contains("s3"), "{shown}");
+}
+
+#[test]
+fn what_does_nothing_yet_is_unsupported_and_its_default_is_fine() {
+    for (key, set, default) in [
+        ("recipients", "[a]", "[]"),
+        ("fallback_after", "1s", "500ms"),
+        ("fallback_on_denied", "true", "false"),
+        ("requests_per_second", "0", "100"),
+        ("rewrap_after", "90d", "0"),
+        ("rotate_kek_after", "1h", "0s"),
+        ("rotate_data_key_after", "1h", "~"),
+    ] {
+        let path = format!("kms.registry.s.{key} (line 3)");
+        refused(&slot(&format!("provider: none, {key}: {set}")), Status::Unsupported, &[&path]);
+        good(&slot(&format!("provider: none, {key}: {default}")));
+    }
+    for (section, key, set, default) in [
+        ("cache", "stale_if_unavailable", "10m", "0"),
+        ("audit", "path", "/log", "\"\""),
+        ("audit", "key_file", "/key", "~"),
+        ("audit", "on_error", "log", "fail"),
+        ("audit", "max_size", "1MiB", "102400KiB"),
+        ("audit", "principal", "me", "''"),
+    ] {
+        let path = format!("{section}.{key} (line 2)");
+        refused(&format!("{section}:\n  {key}: {set}\n"), Status::Unsupported, &[&path]);
+        good(&format!("{section}:\n  {key}: {default}\n"));
+    }
+    refused("audit: {max_size: 5}", Status::Config, &["audit.max_size", "64KiB"]);
+    refused("audit: {on_error: ignore}", Status::Config, &["fail or log"]);
+    refused(&slot("provider: none, rewrap_after: 90"), Status::Config, &["rewrap_after", "unit"]);
+}
+
+#[test]
+fn limits_are_kept_at_both_ends() {
+    for (key, low, high, below, above) in [
+        ("cache.ttl", "0", "24h", "-1s", "25h"),
+        ("cache.max_entries", "1", "10000000", "0", "10000001"),
+        ("cache.refresh_ahead", "0", "0.99", "-0.1", "1"),
+        ("cache.max_record_age", "1ms", "24h", "0", "25h"),
+        ("storage.connect_timeout", "1ms", "10m", "0", "11m"),
+        ("storage.request_timeout", "1ms", "10m", "0", "11m"),
+        ("s.connect_timeout", "1ms", "10m", "0", "11m"),
+        ("s.request_timeout", "1ms", "10m", "0", "11m"),
+        ("s.deadline", "1ms", "1h", "0", "61m"),
+        ("s.max_retries", "0", "100", "-1", "101"),
+    ] {
+        let yaml = |value: &str| match key.split_once('.') {
+            Some(("s", key)) => slot(&format!("provider: none, {key}: {value}")),
+            Some((section, key)) => format!("{section}: {{{key}: {value}}}"),
+            None => unreachable!(),
+        };
+        good(&yaml(low));
+        good(&yaml(high));
+        for value in [below, above, "nan", "''", "12x", "1e99"] {
+            refused(&yaml(value), Status::Config, &[key.trim_start_matches("s.")]);
+        }
+    }
+    refused("cache: {ttl: 60}", Status::Config, &["cache.ttl (line 1)", "unit"]);
+}
+
+#[test]
+fn stores_are_told_apart() {
+    for (url, wanted) in [
+        ("memory://", "memory://"),
+        ("/var/lib/db", "/var/lib/db"),
+        ("file:///var/lib/db", "file:///var/lib/db"),
+        ("data/here", "/etc/db/data/here"),
+        ("s3://bucket/prefix?region=x", "s3://bucket/prefix?region=x"),
+        ("gs://bucket", "gs://bucket"),
+        ("az://container/prefix", "az://container/prefix"),
+    ] {
+        assert_eq!(good(&format!("storage: {{url: '{url}'}}")).storage.url, wanted);
+    }
+    for (url, part) in [
+        ("", "is empty"),
+        ("${NO:-}", "is empty"),
+        ("memory://x", "memory://"),
+        ("file://var/lib", "file:///var/lib/db"),
+        ("s3://", "no bucket"),
+        ("gs:///prefix", "no bucket"),
+        ("S3://bucket", "s3://"),
+        ("gcs://bucket", "nearest known is gs://"),
+    ] {
+        refused(&format!("storage: {{url: '{url}'}}"), Status::Config, &["storage.url", part]);
+    }
+    for set in [
+        "region: x",
+        "endpoint: 'http://x'",
+        "profile: x",
+        "role_arn: x",
+        "account: x",
+        "allow_http: true",
+        "external_id: x",
+        "credentials_file: x",
+    ] {
+        let key = format!("storage.{}", set.split(':').next().unwrap());
+        for url in ["memory://", "/db", "file:///db"] {
+            refused(&format!("storage: {{url: '{url}', {set}}}"), Status::Config, &[&key, "means nothing"]);
+        }
+    }
+    let config = good(
+        "storage: {url: 's3://b', region: r, endpoint: 'http://x', allow_http: true, credentials_file: c}",
+    );
+    assert_eq!(config.storage.region.as_deref(), Some("r"));
+    assert!(config.storage.allow_http);
+    assert_eq!(config.storage.credentials_file.as_deref(), Some("/etc/db/c"));
+    refused("storage: {url: 's3://b', external_id: abc}", Status::Config, &["without role_arn"]);
+    refused("storage: {url: 's3://b', endpoint: 'x:9000'}", Status::Config, &["storage.endpoint"]);
+}
+
+#[test]
+fn each_provider_asks_for_its_keys() {
+    for provider in
+        ["local", "aws", "aws-kms", "gcp-kms", "azure-key-vault", "vault", "vault-kv", "pkcs11", "kmip"]
+    {
+        for key_id in ["", ", key_id: ''", ", key_id: ~"] {
+            let yaml = slot(&format!("provider: {provider}{key_id}"));
+            refused(&yaml, Status::Config, &["kms.registry.s (line 3)", provider, "key_id"]);
+        }
+        let config = good(&slot(&format!("provider: {provider}, key_id: /k")));
+        assert_eq!(config.slots["s"].provider.as_str(), provider);
+        assert_eq!(provider.parse::<ProviderKind>().unwrap(), config.slots["s"].provider);
+    }
+    good(&slot("provider: none"));
+    good(&slot("provider: 'external:x'"));
+    refused(&slot(""), Status::Config, &["kms.registry.s (line 3)", "provider"]);
+    refused("kms: {registry: {s: }}", Status::Config, &["kms.registry.s", "provider"]);
+    refused(&slot("provider: 'external:'"), Status::Config, &["external:NAME"]);
+    refused(&slot("provider: awskms"), Status::Config, &["kms.registry.s.provider", "\"aws-kms\""]);
+    refused(&slot("provider: AWS"), Status::Config, &["unknown provider"]);
+}
+
+#[test]
+fn keys_that_mean_nothing_for_a_provider_are_refused() {
+    for provider in ["none", "local, key_id: /k", "'external:x'"] {
+        for key in [
+            "region",
+            "role_arn",
+            "external_id",
+            "role_session_name",
+            "endpoint",
+            "profile",
+            "proxy",
+            "ca_file",
+        ] {
+            let path = format!("kms.registry.s.{key}");
+            let yaml = slot(&format!("provider: {provider}, {key}: xx"));
+            refused(&yaml, Status::Config, &[&path, "means nothing"]);
+            good(&slot(&format!("provider: {provider}, {key}: ''")));
+        }
+    }
+    refused(&slot("provider: none, key_id: x"), Status::Config, &["key_id", "means nothing"]);
+    refused(
+        &slot("provider: none, former_key_ids: [x]"),
+        Status::Config,
+        &["former_key_ids", "means nothing"],
+    );
+    refused(&slot("provider: aws, key_id: x, create: true"), Status::Config, &["create", "means nothing"]);
+    good(&slot("provider: aws, key_id: x, create: false"));
+}
+
+#[test]
+fn roles_and_addresses_are_checked_in_every_build() {
+    let aws = |rest: &str| slot(&format!("provider: aws-kms, key_id: k, {rest}"));
+    let role = "role_arn: 'arn:aws:iam::210987654321:role/customer'";
+    let config = good(&aws(&format!(
+        "{role}, external_id: 'a:b/c', role_session_name: me@x, endpoint: 'http://127.0.0.1:1', profile: p, \
+         proxy: 'https://p:3128', ca_file: ca.pem"
+    )));
+    let slot = &config.slots["s"];
+    assert_eq!(slot.ca_file.as_deref(), Some("/etc/db/ca.pem"));
+    assert_eq!((slot.role_session_name.as_str(), slot.profile.as_deref()), ("me@x", Some("p")));
+    refused(&aws("external_id: abc"), Status::Config, &["kms.registry.s.external_id", "without role_arn"]);
+    refused(&aws("role_arn: customer"), Status::Config, &["role_arn", "arn:aws:iam"]);
+    refused(&aws(&format!("{role}, external_id: x")), Status::Config, &["external_id", "2 to 1224"]);
+    refused(&aws("role_session_name: 'a b'"), Status::Config, &["role_session_name"]);
+    refused(&aws(&format!("role_session_name: {}", "x".repeat(65))), Status::Config, &["role_session_name"]);
+    refused(&aws("endpoint: 127.0.0.1"), Status::Config, &["endpoint", "https://"]);
+    refused(&aws("region: 'us east'"), Status::Config, &["region"]);
+    let long = format!("kms: {{registry: {{{}: {{provider: aws, key_id: k}}}}}}", "ü".repeat(70));
+    let config = good(&long);
+    assert_eq!(config.slots.values().next().unwrap().role_session_name.len(), 64);
+}
+
+#[test]
+fn capabilities_become_a_mask() {
+    let mask =
+        |list: &str| good(&slot(&format!("provider: none, capabilities: {list}"))).slots["s"].capabilities;
+    assert_eq!(mask("[encrypt]"), 1);
+    assert_eq!(mask("[decrypt, decrypt]"), 2);
+    assert_eq!(mask("[derive]"), 4);
+    assert_eq!(mask("[export]"), 8);
+    assert_eq!(mask("~"), 15);
+    refused(&slot("provider: none, capabilities: []"), Status::Config, &["capabilities", "empty"]);
+    refused(
+        &slot("provider: none, capabilities: [encript]"),
+        Status::Config,
+        &["capabilities", "\"encrypt\""],
+    );
+}
+
+#[test]
+fn slot_names_are_checked() {
+    let named = |name: &str| format!("kms: {{registry: {{? \"{name}\" : {{provider: none}}}}}}");
+    assert!(good(&named("a b/ü")).slots.contains_key("a b/ü"));
+    assert!(good(&named(&"x".repeat(1024))).slots.len() == 1);
+    refused(&named(""), Status::Config, &["1 to 1024"]);
+    refused(&named("a\\0b"), Status::Config, &["NUL"]);
+    refused(&named(&"x".repeat(1025)), Status::Config, &["1 to 1024"]);
+    refused(&slot("provider: aws, key_id: \"a\\0b\""), Status::Config, &["key_id", "NUL"]);
+}
+
+#[test]
+fn relative_paths_are_relative_to_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("db.yaml");
+    std::fs::write(
+        &file,
+        "storage: {url: data}\nkms: {registry: {d: {provider: local, key_id: keys/d.key}}}\n",
+    )
+    .unwrap();
+    let config = Config::load(&file).unwrap();
+    assert_eq!(Path::new(&config.storage.url), folder.path().join("data"));
+    assert_eq!(Path::new(&config.slots["d"].key_id), folder.path().join("keys/d.key"));
+    let here = std::env::current_dir().unwrap();
+    for base in [None, Some(Path::new(""))] {
+        let config = Config::parse(&slot("provider: local, key_id: d.key"), base, &env).unwrap();
+        assert_eq!(Path::new(&config.slots["s"].key_id), here.join("d.key"));
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_says_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let load = |name: &str, bytes: Option<&[u8]>| {
+        let path = folder.path().join(name);
+        if let Some(bytes) = bytes {
+            std::fs::write(&path, bytes).unwrap();
+        }
+        let error = Config::load_with(&path, &env).unwrap_err();
+        assert_eq!(error.status(), Status::Config);
+        assert!(error.message().contains(name), "{error}");
+        error.message().to_owned()
+    };
+    assert!(load("missing", None).contains("existing file"));
+    assert!(load("", None).contains("readable file"));
+    assert!(load("latin1", Some(b"\xfc")).contains("UTF-8"));
+    assert!(load("large", Some(&vec![b'#'; MAX_BYTES + 1])).contains("larger"));
+    assert!(load("typo", Some(b"cache: {tll: 1s}")).contains("line 1"));
+    assert_eq!(parse(&"#".repeat(MAX_BYTES + 1)).unwrap_err().status(), Status::Config);
+}
+
+#[test]
+fn bombs_are_refused() {
+    let mut laughs = String::from("service:\n  a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
+    for level in 1..10 {
+        let refs = vec![format!("*a{}", level - 1); 10].join(", ");
+        laughs.push_str(&format!("  a{level}: &a{level} [{refs}]\n"));
+    }
+    refused(&laughs, Status::Config, &["aliases"]);
+    let item = "x".repeat(4000);
+    let list = vec![item; 250].join(", ");
+    let refs = vec!["*l"; 200].join(", ");
+    refused(&format!("service: [&l [{list}], {refs}]"), Status::Config, &["aliases"]);
+    for open in ["[", "{a: ", "- "] {
+        refused(&format!("service: {}", open.repeat(50_000)), Status::Config, &[]);
+        refused(&format!("service:\n  {}", open.repeat(50_000)), Status::Config, &[]);
+    }
+    refused(&format!("cache: {{ttl: {}}}", "x".repeat(5000)), Status::Config, &["4096"]);
+    let big = |_: &str| Some("y".repeat(3000));
+    let error = Config::parse("cache: {ttl: '${A}${A}'}", None, &big).unwrap_err();
+    assert!(error.message().contains("cache.ttl (line 1): is longer than 4096"), "{error}");
+}
+
+#[test]
+fn aliases_and_merges_in_reason_work() {
+    let config = good(
+        "kms:\n  registry:\n    a: &a {provider: aws, key_id: k, region: r}\n    b: *a\n    c:\n      <<: *a\n      region: s\n",
+    );
+    assert_eq!(config.slots["b"].region, "r");
+    assert_eq!((config.slots["c"].region.as_str(), config.slots["c"].key_id.as_str()), ("s", "k"));
+}
+
+mod any_input {
+    use super::*;
+    use proptest::prelude::*;
+
+    const SAMPLES: [&str; 3] =
+        [include_str!("data/cyborgdb.yaml"), include_str!("data/full.yaml"), include_str!("data/example.yaml")];
+
+    /// Whatever comes out: a configuration, or one line with one of the two statuses.
+    fn holds(text: &str) -> Result<(), TestCaseError> {
+        if let Err(error) = parse(text) {
+            prop_assert!(matches!(error.status(), Status::Config | Status::Unsupported), "{error}");
+            prop_assert!(!error.message().is_empty() && !error.message().contains(SECRET), "{error}");
+        }
+        Ok(())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn arbitrary_text_never_panics(text in any::<String>()) {
+            holds(&text)?;
+        }
+
+        #[test]
+        fn text_of_yamls_own_characters_never_panics(
+            text in "([a-z: \\-\\[\\]{},&*!|>'\"%@`#?~<\n\t]|ttl: |cache:\n|kms: |registry: |\\$\\{[A-Z:}-]{0,3}){0,60}"
+        ) {
+            holds(&text)?;
+        }
+
+        #[test]
+        fn mutated_configurations_never_panic(
+            sample in 0..SAMPLES.len(),
+            edits in prop::collection::vec((any::<prop::sample::Index>(), 0..4usize, any::<char>()), 1..8),
+        ) {
+            let mut text: Vec<char> = SAMPLES[sample].chars().collect();
+            for (at, edit, c) in edits {
+                let at = at.index(text.len());
+                match edit {
+                    0 => text[at] = c,
+                    1 => text.insert(at, c),
+                    2 => drop(text.remove(at)),
+                    _ => text.truncate(at.max(1)),
+                }
+            }
+            holds(&text.iter().collect::<String>())?;
+        }
+
+        #[test]
+        fn any_value_of_any_key_is_read_or_refused_without_being_repeated(
+            key in prop::sample::select(vec!["provider", "key_id", "region", "deadline", "max_retries", "create",
+                "capabilities", "former_key_ids", "recipients", "endpoint", "rewrap_after"]),
+            before in "[ -~]{0,8}", is_list in any::<bool>(),
+        ) {
+            let value = format!("'{}${{SECRET}}'", before.replace('\'', "''"));
+            let value = if is_list { format!("[{value}]") } else { value };
+            holds(&slot(&format!("provider: aws, key_id: k, {key}: {value}")))?;
+            holds(&slot(&format!("{key}: {value}")))?;
+        }
+    }
+}
