@@ -181,7 +181,10 @@ fn broken_yaml_names_line_and_column_and_repeats_nothing() {
     ] {
         refused(&yaml, Status::Config, &["line ", "column "]);
     }
-    refused("cache:\n  ttl: [1s\n", Status::Config, &["line 3"]);
+    refused("cache: 5\n", Status::Config, &["line 1, column 8", "expected keys with values"]);
+    refused("cache: {ttl: [1s]}\n", Status::Config, &["line 1, column 14", "expected a text"]);
+    refused(&slot("provider: none, capabilities: encrypt"), Status::Config, &["line 3", "expected a list"]);
+    refused("cache:\n  ttl: 1s\n  {x\n", Status::Config, &["line 3"]);
 }
 
 #[test]
@@ -531,8 +534,11 @@ mod any_input {
     use super::*;
     use proptest::prelude::*;
 
-    const SAMPLES: [&str; 3] =
-        [include_str!("data/cyborgdb.yaml"), include_str!("data/full.yaml"), include_str!("data/example.yaml")];
+    const SAMPLES: [&str; 3] = [
+        include_str!("data/cyborgdb.yaml"),
+        include_str!("data/full.yaml"),
+        include_str!("data/example.yaml"),
+    ];
 
     /// Whatever comes out: a configuration, or one line with one of the two statuses.
     fn holds(text: &str) -> Result<(), TestCaseError> {
@@ -544,7 +550,7 @@ mod any_input {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
         #[test]
         fn arbitrary_text_never_panics(text in any::<String>()) {
@@ -569,7 +575,8 @@ mod any_input {
                 match edit {
                     0 => text[at] = c,
                     1 => text.insert(at, c),
-                    2 => drop(text.remove(at)),
+                    // At least one character stays, to choose the next place from.
+                    2 if text.len() > 1 => drop(text.remove(at)),
                     _ => text.truncate(at.max(1)),
                 }
             }

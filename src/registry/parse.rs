@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
-use serde_saphyr::options::DuplicateKeyPolicy;
+use serde_saphyr::options::{DuplicateKeyPolicy, NonFiniteFloatPolicy};
 use serde_saphyr::{Error as YamlError, Location, Spanned};
 
 use super::path::shorten;
@@ -28,6 +28,8 @@ pub(super) fn document(yaml: &str) -> Result<RawConfig> {
         budget: serde_saphyr::budget! { max_depth: 32, max_aliases: 5_000, max_anchors: 5_000 },
         alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 20_000, max_replay_stack_depth: 16 },
         duplicate_keys: DuplicateKeyPolicy::Error,
+        // For what is passed over in `service`: nothing there is ours to refuse.
+        non_finite_float_policy: NonFiniteFloatPolicy::AsString,
         // A snippet would show values.
         with_snippet: false,
     };
@@ -69,7 +71,15 @@ fn explain(error: &YamlError) -> Error {
         YamlError::Message { msg, .. } if msg.starts_with(TOO_LONG) => TOO_LONG.to_owned(),
         YamlError::ExternalMessage { msg, .. } => format!("not valid YAML: {}", shorten(msg)),
         YamlError::Eof { .. } => "not valid YAML: it ends too early".to_owned(),
-        YamlError::Unexpected { expected, .. } => format!("the wrong kind of value: expected {expected}"),
+        YamlError::Unexpected { expected, .. } => {
+            let expected = match *expected {
+                "string scalar" => "a text or a number",
+                "mapping start" => "keys with values",
+                "sequence start" => "a list",
+                other => other,
+            };
+            format!("the wrong kind of value: expected {expected}")
+        }
         YamlError::SerdeInvalidType { expected, .. } => {
             format!("the wrong kind of value: expected {}", shorten(expected))
         }
