@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::blob::{DataKeyEntry, FIRST_DATA_KEY, Record};
-use crate::crypto::derive::{SubKey, ct_eq, kek_check, sub_key};
+use crate::crypto::derive::{SubKey, constant_time_eq, kek_check, sub_key};
 use crate::crypto::page::DataKey;
 use crate::crypto::secret::{Arena, SecretKey};
 use crate::crypto::wrap;
@@ -77,7 +77,10 @@ impl Keys {
     pub fn kek_of_version(&self, arena: &Arc<Arena>, name: &IndexName, version: u32) -> Result<SecretKey> {
         let current = self.record.envelope_version;
         if version > current {
-            return Err(fail!(NotFound, "index {name}: envelope version {version} does not exist, it is at {current}"));
+            return Err(fail!(
+                NotFound,
+                "index {name}: envelope version {version} does not exist, it is at {current}"
+            ));
         }
         let former = self.record.former_keks.iter().filter(|former| former.last_version >= version);
         match former.min_by_key(|former| former.last_version).filter(|_| version != 0) {
@@ -104,11 +107,14 @@ fn kek_only(record: &Record) -> crate::error::Error {
 /// caller did. A record that CyborgDB wrote can't tell.
 fn check_kek(arena: &Arc<Arena>, name: &IndexName, record: &Record, kek: &SecretKey) -> Result<()> {
     let Some(stored) = &record.kek_check else { return Ok(()) };
-    if ct_eq(stored, &kek_check(arena, kek, name.as_str())?) {
+    if constant_time_eq(stored, &kek_check(arena, kek, name.as_str())?) {
         return Ok(());
     }
     Err(if record.wrap.provider == "none" {
-        fail!(AuthenticationFailed, "index {name}: this is not its KEK; give the one that it was created with")
+        fail!(
+            AuthenticationFailed,
+            "index {name}: this is not its KEK; give the one that it was created with"
+        )
     } else {
         fail!(
             Corrupt,
@@ -160,8 +166,7 @@ pub fn fresh_data_keys(
     let wrap_key = sub_key(arena, kek, SubKey::Wrap)?;
     let fresh = |id: u32| {
         let key = arena.random_key()?;
-        let wrapped =
-            wrap::wrap(wrap_key.expose(), &wrap::data_key_aad(id, name.as_str()), key.expose())?;
+        let wrapped = wrap::wrap(wrap_key.expose(), &wrap::data_key_aad(id, name.as_str()), key.expose())?;
         Ok(DataKeyEntry { id, wrapped, created_at: now, superseded_at: 0 })
     };
     [0, FIRST_DATA_KEY].into_iter().map(fresh).collect()

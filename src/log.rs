@@ -75,7 +75,8 @@ impl Fields {
     }
 
     fn to_json(&self) -> String {
-        let items: Vec<String> = self.0.iter().map(|(key, value)| format!("{}:{value}", quoted(key))).collect();
+        let items: Vec<String> =
+            self.0.iter().map(|(key, value)| format!("{}:{value}", quoted(key))).collect();
         format!("{{{}}}", items.join(","))
     }
 }

@@ -64,7 +64,9 @@ fn build() -> Result<tokio::runtime::Runtime> {
         .max_blocking_threads(MAX_THREADS)
         .on_thread_start(|| IS_LIBRARY_THREAD.set(true))
         .build()
-        .map_err(|error| fail!(Internal, "no thread could be started ({error}): raise the limit on processes"))
+        .map_err(|error| {
+            fail!(Internal, "no thread could be started ({error}): raise the limit on processes")
+        })
 }
 
 /// A thread of the library that is not one of the pool, for work that lasts.
@@ -76,7 +78,9 @@ pub fn start_thread(name: &str, work: impl FnOnce() + Send + 'static) -> Result<
             IS_LIBRARY_THREAD.set(true);
             work();
         })
-        .map_err(|error| fail!(Internal, "no thread could be started ({error}): raise the limit on processes"))
+        .map_err(|error| {
+            fail!(Internal, "no thread could be started ({error}): raise the limit on processes")
+        })
 }
 
 impl Runtime {

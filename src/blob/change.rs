@@ -48,7 +48,9 @@ pub fn change(
         }
     }
     Err(last.unwrap_or_else(|| fail!(Conflict, "index {name}: its envelope record keeps changing")).context(
-        format!("index {name}: others changed its envelope record {MAX_ATTEMPTS} times in a row; try again later"),
+        format!(
+            "index {name}: others changed its envelope record {MAX_ATTEMPTS} times in a row; try again later"
+        ),
     ))
 }
 
@@ -60,8 +62,8 @@ fn read(store: &dyn Store, call: &Call, name: &IndexName) -> Result<(Option<Reco
     match store.get(call, name)? {
         None => Ok((None, None)),
         Some(stored) => {
-            let record = Record::decode(&stored.bytes)
-                .map_err(|error| error.context(format!("index {name}")))?;
+            let record =
+                Record::decode(&stored.bytes).map_err(|error| error.context(format!("index {name}")))?;
             Ok((Some(record), Some(stored.revision)))
         }
     }
@@ -177,7 +179,10 @@ pub fn get(store: &dyn Store, call: &Call, name: &IndexName) -> Result<Blob> {
 pub(crate) fn live_record(store: &dyn Store, call: &Call, name: &IndexName) -> Result<Record> {
     match read(store, call, name)?.0 {
         Some(record) if !record.is_tombstone() => Ok(record),
-        _ => Err(fail!(NotFound, "index {name} has no envelope record in this store: create it first, or check name and store")),
+        _ => Err(fail!(
+            NotFound,
+            "index {name} has no envelope record in this store: create it first, or check name and store"
+        )),
     }
 }
 

@@ -6,7 +6,7 @@ use super::record::{
     Binding, DataKeyEntry, FormerKek, Kind, MAX_WRITE_IDS, Record, State, WRITE_ID_LEN, WrappedKek,
 };
 use crate::error::{Result, fail};
-use crate::generated::kms_blob as fbs;
+use crate::generated as fbs;
 use crate::store::MAX_RECORD;
 
 /// What stands in CyborgDB's `version` slot: it opens only the first.
@@ -148,7 +148,11 @@ fn decode_data_key(key: fbs::DataKey<'_>) -> Result<DataKeyEntry> {
 fn wrapped_key(value: Option<Vector<'_, u8>>) -> Result<Vec<u8>> {
     let bytes = bytes_of(value);
     if bytes.len() != WRAPPED_KEY_LEN {
-        return Err(fail!(Corrupt, "the envelope record is damaged: a wrapped key has {} bytes", bytes.len()));
+        return Err(fail!(
+            Corrupt,
+            "the envelope record is damaged: a wrapped key has {} bytes",
+            bytes.len()
+        ));
     }
     Ok(bytes)
 }

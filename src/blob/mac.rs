@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Record;
-use crate::crypto::derive::{SubKey, ct_eq, hmac_sha256, sub_key};
+use crate::crypto::derive::{SubKey, constant_time_eq, hmac_sha256, sub_key};
 use crate::crypto::secret::{Arena, SecretKey};
 use crate::error::{Result, fail};
 use crate::name::IndexName;
@@ -19,7 +19,7 @@ impl Record {
     pub fn verify(&self, arena: &Arc<Arena>, name: &IndexName, kek: &SecretKey) -> Result<()> {
         let expected = self.mac(arena, name, kek)?;
         match &self.record_mac {
-            Some(stored) if ct_eq(stored, &expected) => Ok(()),
+            Some(stored) if constant_time_eq(stored, &expected) => Ok(()),
             _ => Err(fail!(
                 Corrupt,
                 "index {name}: the data keys of its envelope record were altered; restore the record from a backup"

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::{ArcSwapOption, Guard};
 
 use super::flight::Flight;
+use crate::blob::Record;
 use crate::call::Call;
 use crate::clock::{Clock, SECOND};
 use crate::error::{Error, Result, Status, fail};
@@ -33,7 +34,13 @@ pub struct Loaded {
 /// Reads the record and asks the KMS. Called without any lock, by one caller at a time for each index.
 pub trait Load {
     /// What is there now; `former` is what was known, if it has not been wiped.
+    ///
+    /// # Errors
+    /// Silence and passing trouble leave the keys their lifetime, any other failure ends it.
     fn load(&self, call: &Call, name: &IndexName, former: Option<&Loaded>) -> Result<Loaded>;
+
+    /// Told by each caller that is about to wait for the load of another.
+    fn note_waiting(&self);
 }
 
 /// What a caller needs the keys for.
@@ -51,12 +58,16 @@ pub struct Entry {
     name: IndexName,
     clock: Arc<dyn Clock>,
     keys: ArcSwapOption<Keys>,
+    /// The record that was read last; not secret, so it outlives the keys.
+    record: ArcSwapOption<Record>,
     valid_until: AtomicU64,
     seal_until: AtomicU64,
     /// The coarse time at which the lifetimes were last compared: they can't end within one tick.
     checked_at: AtomicU64,
     /// Whether anyone used the keys since they were loaded: idle ones are not refreshed.
     used: AtomicBool,
+    /// When the record was last read again for an unknown data key.
+    reread_at: AtomicU64,
     /// The process whose sweeper watches the entry; 0: none does.
     watched_by: AtomicU64,
     loading: Mutex<Loading>,
@@ -81,6 +92,8 @@ impl Entry {
             name,
             clock,
             keys: ArcSwapOption::empty(),
+            record: ArcSwapOption::empty(),
+            reread_at: AtomicU64::new(0),
             valid_until: AtomicU64::new(0),
             seal_until: AtomicU64::new(0),
             checked_at: AtomicU64::new(u64::MAX),
@@ -93,6 +106,18 @@ impl Entry {
     /// The index.
     pub fn name(&self) -> &IndexName {
         &self.name
+    }
+
+    /// The record that was read last.
+    pub fn last_record(&self) -> Option<Arc<Record>> {
+        self.record.load_full()
+    }
+
+    /// Whether the record may be read again out of turn, which it may once in each `pause`.
+    pub fn may_reread(&self, pause: u64) -> bool {
+        let (now, last) = (self.clock.now(), self.reread_at.load(Ordering::Relaxed));
+        now.saturating_sub(last) >= pause
+            && self.reread_at.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
     /// When the keys' lifetime ends.
@@ -113,7 +138,9 @@ impl Entry {
     #[cold]
     fn check_lifetime(&self, tick: u64, what_for: Use) -> bool {
         let now = self.clock.now();
-        if now >= self.valid_until() || (what_for == Use::Seal && now >= self.seal_until.load(Ordering::Acquire)) {
+        if now >= self.valid_until()
+            || (what_for == Use::Seal && now >= self.seal_until.load(Ordering::Acquire))
+        {
             return false;
         }
         if !self.used.load(Ordering::Relaxed) {
@@ -226,7 +253,10 @@ impl Entry {
     /// Loads, or waits for the one who does. `None`: to be tried again.
     fn ride(&self, call: &Call, loader: &dyn Load, seat: Seat) -> Result<Option<Loaded>> {
         match seat {
-            Seat::Passenger(flight) => flight.wait(call),
+            Seat::Passenger(flight) => {
+                loader.note_waiting();
+                flight.wait(call)
+            }
             Seat::Pilot { flight, generation } => {
                 let pilot = Pilot { entry: self, flight };
                 let former = self.former();
@@ -273,6 +303,7 @@ impl Entry {
         self.seal_until.store(loaded.seal_until, Ordering::Release);
         self.valid_until.store(loaded.valid_until, Ordering::Release);
         self.checked_at.store(u64::MAX, Ordering::Relaxed);
+        self.record.store(Some(Arc::clone(&loaded.keys.record)));
         self.keys.store(Some(loaded.keys));
     }
 

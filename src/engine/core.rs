@@ -46,7 +46,12 @@ impl std::fmt::Debug for Core {
 }
 
 impl Core {
-    pub(super) fn new(config: Config, path: Option<PathBuf>, store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Arc<Core> {
+    pub(super) fn new(
+        config: Config,
+        path: Option<PathBuf>,
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+    ) -> Arc<Core> {
         Arc::new(Core {
             cache: Cache::new(config.cache.max_entries as usize, Arc::clone(&clock)),
             sweeper: Sweeper::new(Arc::clone(&clock)),
@@ -78,6 +83,11 @@ impl Core {
         } else {
             wait();
         }
+    }
+
+    /// Whether nothing is shared between handles.
+    pub(crate) fn is_uncached(&self) -> bool {
+        self.config.load().cache.ttl.is_zero()
     }
 
     pub(super) fn cache_settings(&self) -> CacheSettings {
@@ -113,7 +123,10 @@ impl Core {
 
     pub(super) fn register_provider(&self, name: &str, callbacks: Arc<dyn ExternalCallbacks>) -> Result<()> {
         if name.is_empty() {
-            return Err(fail!(InvalidArgument, "the provider's name is empty: it is NAME of \"provider: external:NAME\""));
+            return Err(fail!(
+                InvalidArgument,
+                "the provider's name is empty: it is NAME of \"provider: external:NAME\""
+            ));
         }
         let mut externals = self.externals.lock().unwrap_or_else(PoisonError::into_inner);
         match externals.entry(name.to_owned()) {
@@ -159,7 +172,7 @@ impl Core {
     }
 
     /// Has the sweeper end the keys on time.
-    pub(super) fn watch(self: &Arc<Core>, entry: &Arc<Entry>) -> Result<()> {
+    pub(crate) fn watch(self: &Arc<Core>, entry: &Arc<Entry>) -> Result<()> {
         if !entry.needs_watch() {
             return Ok(());
         }
@@ -197,8 +210,15 @@ impl Core {
         let (core, entry) = (Arc::clone(self), Arc::clone(entry));
         let work = move || {
             if let Err(error) = core.refresh(&call, &entry, None) {
-                let fields = Fields::new().text("index", entry.name().as_str()).text("status", &error.status().to_string());
-                write(Level::Warn, "cyborg_kms::cache", &format!("refreshing ahead failed: {error}"), &fields);
+                let fields = Fields::new()
+                    .text("index", entry.name().as_str())
+                    .text("status", &error.status().to_string());
+                write(
+                    Level::Warn,
+                    "cyborg_kms::cache",
+                    &format!("refreshing ahead failed: {error}"),
+                    &fields,
+                );
             }
         };
         if let Err(error) = self.runtime.spawn(work) {

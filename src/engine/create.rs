@@ -40,9 +40,12 @@ pub(super) fn create(
     let kek = given.map_or_else(|| core.arena.random_key(), Ok)?;
     let wrap = match kms {
         Some(slot) => core.wrap(call, name, slot, &kek)?,
-        None => WrappedKek { kms_name: kms_name.to_owned(), provider: "none".to_owned(), ..WrappedKek::default() },
+        None => {
+            WrappedKek { kms_name: kms_name.to_owned(), provider: "none".to_owned(), ..WrappedKek::default() }
+        }
     };
-    let compatible = slot.as_ref().map_or(core.config.load().cyborgdb_compatible, |slot| slot.cyborgdb_compatible);
+    let compatible =
+        slot.as_ref().map_or(core.config.load().cyborgdb_compatible, |slot| slot.cyborgdb_compatible);
     let record = new_record(core, name, wrap, &kek, compatible)?;
     let now = core.clock.now();
     let record = insert(core, call, name, record)?;
@@ -68,7 +71,13 @@ fn refuse_existing(core: &Core, call: &Call, name: &IndexName) -> Result<()> {
     }
 }
 
-fn new_record(core: &Core, name: &IndexName, wrap: WrappedKek, kek: &SecretKey, compatible: bool) -> Result<Record> {
+fn new_record(
+    core: &Core,
+    name: &IndexName,
+    wrap: WrappedKek,
+    kek: &SecretKey,
+    compatible: bool,
+) -> Result<Record> {
     let now = core.clock.unix_seconds();
     let mut record = Record::from_blob(Blob { created_at: now, ..Blob::default() });
     record.wrap = wrap;

@@ -1,7 +1,6 @@
 //! From a record to the keys of an index: read, unwrap by the slot's KMS, check, unwrap the data keys.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::Core;
 use super::core::nanoseconds;
@@ -29,7 +28,13 @@ impl<'a> Loader<'a> {
     }
 
     /// The record and until when it may be sealed by. What was read last serves on while the store fails.
-    fn record(&self, call: &Call, name: &IndexName, former: Option<&Loaded>, now: u64) -> Result<(Arc<Record>, u64)> {
+    fn record(
+        &self,
+        call: &Call,
+        name: &IndexName,
+        former: Option<&Loaded>,
+        now: u64,
+    ) -> Result<(Arc<Record>, u64)> {
         count(&self.core.counters.store_reads);
         match blob::live_record(&*self.core.store, call, name) {
             Ok(record) => {
@@ -39,7 +44,12 @@ impl<'a> Loader<'a> {
             Err(error) => match former {
                 Some(former) if is_store_trouble(&error) => {
                     let fields = Fields::new().text("index", name.as_str()).text("operation", "get");
-                    write(Level::Warn, "cyborg_kms::store", &format!("the last record read serves on: {error}"), &fields);
+                    write(
+                        Level::Warn,
+                        "cyborg_kms::store",
+                        &format!("the last record read serves on: {error}"),
+                        &fields,
+                    );
                     Ok((Arc::clone(&former.keys.record), former.seal_until))
                 }
                 _ => Err(error),
@@ -47,7 +57,13 @@ impl<'a> Loader<'a> {
         }
     }
 
-    fn keys(&self, call: &Call, name: &IndexName, record: Arc<Record>, former: Option<&Keys>) -> Result<Arc<Keys>> {
+    fn keys(
+        &self,
+        call: &Call,
+        name: &IndexName,
+        record: Arc<Record>,
+        former: Option<&Keys>,
+    ) -> Result<Arc<Keys>> {
         let primary = match self.keys_by(call, name, &record, &record.wrap, former) {
             Err(error) if record.replaced.is_some() && is_wrong_wrap(error.status()) => error,
             result => return result,
@@ -99,11 +115,15 @@ impl Load for Loader<'_> {
     fn load(&self, call: &Call, name: &IndexName, former: Option<&Loaded>) -> Result<Loaded> {
         // Before anything is asked: a lifetime must not outlast what a revocation allows.
         let now = self.core.clock.now();
-        self.core.counters.cache_misses.fetch_add(1, Ordering::Relaxed);
+        count(&self.core.counters.cache_misses);
         let (record, seal_until) = self.record(call, name, former, now)?;
         check_state(name, &record)?;
         let keys = self.keys(call, name, record, former.map(|former| &*former.keys))?;
         Ok(Loaded { keys, valid_until: now.saturating_add(self.core.lifetime()), seal_until })
+    }
+
+    fn note_waiting(&self) {
+        count(&self.core.counters.coalesced_waits);
     }
 }
 

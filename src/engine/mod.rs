@@ -22,7 +22,7 @@ use crate::index::Index;
 use crate::name::IndexName;
 use crate::provider::ExternalCallbacks;
 use crate::registry::Config;
-use crate::store::{self, Store};
+use crate::store::{self, Store, StoreOptions};
 use crate::striped::Striped;
 
 /// A registry of slots, a store of records and a cache of KEKs. Every method may be called by many threads at once.
@@ -57,7 +57,7 @@ impl Engine {
     /// From a configuration file, which `reload` reads again.
     pub fn open(path: &Path) -> Result<Engine> {
         let config = Config::load(path)?;
-        let store = store::open(&config.storage.url, &config.storage.options())?;
+        let store = open_store(&config)?;
         Engine::build(config, Some(path), store, Arc::new(SystemClock))
     }
 
@@ -69,7 +69,7 @@ impl Engine {
     /// The same with a clock of the caller's.
     pub fn open_yaml_at(yaml: &str, clock: Arc<dyn Clock>) -> Result<Engine> {
         let config = parse(yaml)?;
-        let store = store::open(&config.storage.url, &config.storage.options())?;
+        let store = open_store(&config)?;
         Engine::build(config, None, store, clock)
     }
 
@@ -85,7 +85,12 @@ impl Engine {
         Engine::build(config, None, store, clock)
     }
 
-    fn build(config: Config, path: Option<&Path>, store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Result<Engine> {
+    fn build(
+        config: Config,
+        path: Option<&Path>,
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Engine> {
         let core = Core::new(config, path.map(Path::to_owned), store, clock);
         Ok(Engine { lifeline: Striped::new(Lifeline { core }) })
     }
@@ -155,6 +160,11 @@ impl Engine {
     pub fn blob(&self, name: &str) -> Result<Blob> {
         crate::blob::get(&*self.core().store, &Call::unbounded(), &IndexName::new(name)?)
     }
+}
+
+fn open_store(config: &Config) -> Result<Arc<dyn Store>> {
+    let options = StoreOptions { request_timeout: config.storage.request_timeout };
+    store::open_with(&config.storage.url, &options)
 }
 
 fn parse(yaml: &str) -> Result<Config> {

@@ -1,7 +1,6 @@
 //! Opening an index.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::{Core, Lifeline};
 use crate::cache::{Entry, Use};
@@ -42,7 +41,11 @@ pub(super) fn open(
 ) -> Result<Index> {
     let core: &Arc<Core> = lifeline;
     if options.capabilities & !CAN_ALL != 0 {
-        return Err(fail!(InvalidArgument, "capabilities {:#x}: only 1, 2, 4 and 8 are known", options.capabilities));
+        return Err(fail!(
+            InvalidArgument,
+            "capabilities {:#x}: only 1, 2, 4 and 8 are known",
+            options.capabilities
+        ));
     }
     let given = options.kek.map(|kek| core.arena.key_from(kek)).transpose()?;
     // A key of the caller's stays with the handle; with a ttl of 0 nothing is shared between handles.
@@ -71,11 +74,6 @@ impl Core {
     /// An entry that no other handle finds.
     pub(crate) fn own_entry(&self, name: &IndexName) -> Shared<Entry> {
         Shared::single(Arc::new(Entry::new(name.clone(), Arc::clone(&self.clock))))
-    }
-
-    /// How many handles waited for another's load.
-    pub(crate) fn note_waiting(&self) {
-        self.counters.coalesced_waits.fetch_add(1, Ordering::Relaxed);
     }
 }
 

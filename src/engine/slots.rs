@@ -21,7 +21,10 @@ impl Core {
     /// The slot with this name.
     pub(super) fn slot(&self, kms_name: &str) -> Result<Arc<Slot>> {
         self.config.load().slots.get(kms_name).map(Arc::clone).ok_or_else(|| {
-            fail!(Config, "there is no slot {kms_name:?} in the registry: add it under kms.registry, then reload")
+            fail!(
+                Config,
+                "there is no slot {kms_name:?} in the registry: add it under kms.registry, then reload"
+            )
         })
     }
 
@@ -90,14 +93,20 @@ impl Core {
     }
 
     /// Wraps, and proves that the wrap can be undone.
-    pub(super) fn wrap(&self, call: &Call, name: &IndexName, slot: &Arc<Slot>, kek: &SecretKey) -> Result<WrappedKek> {
+    pub(super) fn wrap(
+        &self,
+        call: &Call,
+        name: &IndexName,
+        slot: &Arc<Slot>,
+        kek: &SecretKey,
+    ) -> Result<WrappedKek> {
         let provider = self.provider(slot)?;
         let wrapped: Wrapped = self.ask(call, slot, "wrap", |call| provider.wrap(call, name, kek))?;
         let wrap = WrappedKek {
             kms_name: slot.name.clone(),
             provider: slot.provider.to_string(),
             key_id: slot.key_id.clone(),
-            region: slot.region.clone().unwrap_or_default(),
+            region: slot.region.clone(),
             wrapped_kek: wrapped.bytes,
             binding: wrapped.binding,
             key_version: wrapped.key_version,
@@ -141,7 +150,12 @@ impl Core {
             if result.is_err() {
                 count(&self.counters.kms_errors);
             }
-            log_attempt(slot, operation, start, result.as_ref().err().map_or(Status::Ok, crate::error::Error::status));
+            log_attempt(
+                slot,
+                operation,
+                start,
+                result.as_ref().err().map_or(Status::Ok, crate::error::Error::status),
+            );
             result
         };
         with_retries(call, slot, attempt, || count(&self.counters.kms_retries))
@@ -154,7 +168,12 @@ impl Core {
             Some(kms_name) => vec![self.slot(kms_name)?],
             None => {
                 let config = self.config.load();
-                config.slots.values().filter(|slot| slot.provider != ProviderKind::None).map(Arc::clone).collect()
+                config
+                    .slots
+                    .values()
+                    .filter(|slot| slot.provider != ProviderKind::None)
+                    .map(Arc::clone)
+                    .collect()
             }
         };
         let name = IndexName::new(CHECK_NAME)?;

@@ -46,7 +46,10 @@ pub unsafe extern "C" fn cyborg_kms_random_key(
     unsafe {
         guard(error, || {
             if out_len != CYBORG_KMS_KEY_LEN {
-                return Err(fail!(InvalidArgument, "a key has {CYBORG_KMS_KEY_LEN} bytes, out_len is {out_len}"));
+                return Err(fail!(
+                    InvalidArgument,
+                    "a key has {CYBORG_KMS_KEY_LEN} bytes, out_len is {out_len}"
+                ));
             }
             crate::crypto::secret::random(arg::bytes_mut(out, out_len, "out")?)
         })

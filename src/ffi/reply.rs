@@ -65,7 +65,11 @@ pub unsafe extern "C" fn cyborg_kms_reply_error(
 
 /// # Safety
 /// The texts are NULL or NUL-terminated.
-unsafe fn failure(status: cyborg_kms_status, provider_code: *const c_char, message: *const c_char) -> Result<Error> {
+unsafe fn failure(
+    status: cyborg_kms_status,
+    provider_code: *const c_char,
+    message: *const c_char,
+) -> Result<Error> {
     // SAFETY: as the caller promises.
     let (code, message) = unsafe {
         (

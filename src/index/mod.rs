@@ -3,10 +3,11 @@
 mod page;
 
 use std::ffi::CString;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
-pub use page::Input;
+pub use page::{Input, sealed_len};
 
+use crate::blob::WrappedKek;
 use crate::cache::{Entry, LiveKeys, Loaded, Use};
 use crate::call::Call;
 use crate::crypto::derive;
@@ -79,39 +80,34 @@ impl Index {
     }
 
     /// Texts of the record, as they were when this was first called.
-    pub fn about(&self) -> Result<&About> {
-        if let Some(about) = self.about.get() {
-            return Ok(about);
-        }
-        let keys = self.last_keys()?;
-        let wrap = &keys.record.wrap;
-        // A record can hold a NUL, which C can't: the text ends there.
-        let text = |text: &str| CString::new(text.split('\0').next().unwrap_or_default()).unwrap_or_default();
-        Ok(self.about.get_or_init(|| About {
-            name: text(self.name().as_str()),
-            kms_name: text(&wrap.kms_name),
-            provider: text(&wrap.provider),
-            key_id: text(&wrap.key_id),
-        }))
+    pub fn about(&self) -> &About {
+        self.about.get_or_init(|| {
+            let record = self.entry.last_record();
+            let of_wrap = |field: fn(&WrappedKek) -> &str| {
+                text(record.as_ref().map_or("", |record| field(&record.wrap)))
+            };
+            About {
+                name: text(self.name().as_str()),
+                kms_name: of_wrap(|wrap| &wrap.kms_name),
+                provider: of_wrap(|wrap| &wrap.provider),
+                key_id: of_wrap(|wrap| &wrap.key_id),
+            }
+        })
     }
 
-    /// The envelope's version.
-    pub fn version(&self) -> Result<u32> {
-        Ok(self.last_keys()?.record.envelope_version)
+    /// The envelope's version in the record that was read last.
+    pub fn version(&self) -> u32 {
+        self.entry.last_record().map_or(0, |record| record.envelope_version)
     }
 
-    /// The record's epoch; 0 for CyborgDB's kind.
-    pub fn epoch(&self) -> Result<u64> {
-        Ok(self.last_keys()?.record.epoch)
+    /// The epoch of the record that was read last; 0 for CyborgDB's kind.
+    pub fn epoch(&self) -> u64 {
+        self.entry.last_record().map_or(0, |record| record.epoch)
     }
 
     /// The data key of new pages; 0 for an index without one.
-    pub fn data_key_id(&self) -> Result<u32> {
-        Ok(self.last_keys()?.record.current_data_key)
-    }
-
-    fn last_keys(&self) -> Result<Arc<Keys>> {
-        self.lifeline.keys(&Call::unbounded(), self.entry.value(), self.access.given.as_ref(), Use::Read)
+    pub fn data_key_id(&self) -> u32 {
+        self.entry.last_record().map_or(0, |record| record.current_data_key)
     }
 
     /// Asks record and KMS now.
@@ -178,6 +174,11 @@ impl Index {
             self.name()
         )
     }
+}
+
+/// A record can hold a NUL, which C can't: the text ends there.
+fn text(text: &str) -> CString {
+    CString::new(text.split('\0').next().unwrap_or_default()).unwrap_or_default()
 }
 
 /// A live entry has keys: this says so to the compiler without a panic.

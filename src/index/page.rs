@@ -59,8 +59,7 @@ impl Index {
     }
 
     /// Opens a sealed page into the first `sealed - 48` bytes of `out`, which must have as many; returns how
-    /// many. In place the sealed page stands in `out` and its plaintext is moved to the front, or stays at byte
-    /// 32 where `stay` is set.
+    /// many.
     pub fn decrypt(&self, aad: &[u8], sealed: &[u8], out: &mut [u8]) -> Result<usize> {
         let (overhead, body) = split_sealed(sealed)?;
         let out = exactly(out, body.len())?;
@@ -69,25 +68,41 @@ impl Index {
         Ok(len)
     }
 
-    /// The same where the sealed page is in `sealed` and its plaintext takes the place of its ciphertext, from
-    /// byte 32 on.
-    pub fn decrypt_in_place(&self, aad: &[u8], sealed: &mut [u8]) -> Result<usize> {
+    /// The same in place: the plaintext takes the place of its ciphertext, from byte 32 on, or, `to_front`, is moved
+    /// to the front. A failure leaves zeros there.
+    pub fn decrypt_in_place(&self, aad: &[u8], sealed: &mut [u8], to_front: bool) -> Result<usize> {
         let (overhead, body) = split_sealed(sealed)?;
-        let len = body.len();
-        let body = &mut sealed[BODY..BODY + len];
-        self.decrypt_detached(aad, Buffers::InPlace(body), &overhead)?;
-        Ok(len)
+        let end = BODY + body.len();
+        let opened = self.decrypt_detached(aad, Buffers::InPlace(&mut sealed[BODY..end]), &overhead);
+        if opened.is_err() {
+            sealed.fill(0);
+        } else if to_front {
+            sealed.copy_within(BODY..end, 0);
+            // What the move left behind is plaintext too.
+            sealed[end - BODY..].fill(0);
+        }
+        opened.map(|()| end - BODY)
     }
 
     /// Seals a page; header, nonce and tag go to `overhead`.
     #[inline]
-    pub fn encrypt_detached(&self, aad: &[u8], buffers: Buffers<'_>, overhead: &mut [u8; OVERHEAD]) -> Result<()> {
+    pub fn encrypt_detached(
+        &self,
+        aad: &[u8],
+        buffers: Buffers<'_>,
+        overhead: &mut [u8; OVERHEAD],
+    ) -> Result<()> {
         self.seal(Format::Page, aad, buffers, overhead)
     }
 
     /// Opens a page that was sealed with `overhead`. A failure leaves zeros in the output.
     #[inline]
-    pub fn decrypt_detached(&self, aad: &[u8], buffers: Buffers<'_>, overhead: &[u8; OVERHEAD]) -> Result<()> {
+    pub fn decrypt_detached(
+        &self,
+        aad: &[u8],
+        buffers: Buffers<'_>,
+        overhead: &[u8; OVERHEAD],
+    ) -> Result<()> {
         self.open(Format::Page, aad, buffers, overhead)
     }
 
@@ -117,7 +132,13 @@ impl Index {
     }
 
     #[inline]
-    fn seal(&self, format: Format, aad: &[u8], buffers: Buffers<'_>, overhead: &mut [u8; OVERHEAD]) -> Result<()> {
+    fn seal(
+        &self,
+        format: Format,
+        aad: &[u8],
+        buffers: Buffers<'_>,
+        overhead: &mut [u8; OVERHEAD],
+    ) -> Result<()> {
         let tick = self.lifeline.clock.tick();
         let keys = self.keys(tick, Use::Seal)?;
         let keys = live(&keys)?;
@@ -126,7 +147,13 @@ impl Index {
     }
 
     #[inline]
-    fn open(&self, format: Format, aad: &[u8], buffers: Buffers<'_>, overhead: &[u8; OVERHEAD]) -> Result<()> {
+    fn open(
+        &self,
+        format: Format,
+        aad: &[u8],
+        buffers: Buffers<'_>,
+        overhead: &[u8; OVERHEAD],
+    ) -> Result<()> {
         let (found, id) = page::parse_header(overhead)?;
         if found != format {
             return Err(match format {
@@ -146,7 +173,12 @@ impl Index {
 
     /// Another process may have rotated: the record is read again, once a second at most.
     #[cold]
-    fn open_with_unknown(&self, keys: &Keys, id: u32, open: impl FnOnce(&DataKey) -> Result<()>) -> Result<()> {
+    fn open_with_unknown(
+        &self,
+        keys: &Keys,
+        id: u32,
+        open: impl FnOnce(&DataKey) -> Result<()>,
+    ) -> Result<()> {
         // Says that an index without data keys has none, rather than that one is missing.
         keys.current()?;
         if !self.access.no_wait && self.entry.may_reread(SECOND) {
@@ -186,7 +218,11 @@ fn split_sealed(sealed: &[u8]) -> Result<([u8; OVERHEAD], &[u8])> {
         return Err(fail!(Corrupt, "a sealed page has at least {OVERHEAD} bytes, this has {}", sealed.len()));
     }
     if sealed.len() - OVERHEAD > page::MAX_PLAINTEXT {
-        return Err(fail!(InvalidArgument, "a page has at most 1 GiB, this has {} bytes", sealed.len() - OVERHEAD));
+        return Err(fail!(
+            InvalidArgument,
+            "a page has at most 1 GiB, this has {} bytes",
+            sealed.len() - OVERHEAD
+        ));
     }
     let (head, rest) = sealed.split_at(BODY);
     let (body, tag) = rest.split_at(rest.len() - TAG_LEN);

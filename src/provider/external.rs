@@ -53,7 +53,10 @@ impl External {
         let call = call.within(self.slot.request_timeout);
         let callbacks = Arc::clone(&self.callbacks);
         self.runtime.spawn(move || ask(&*callbacks, reply))?;
-        answer.wait(&call, &format!("slot {:?}: its provider {} did not answer", self.slot.name, self.slot.provider))
+        answer.wait(
+            &call,
+            &format!("slot {:?}: its provider {} did not answer", self.slot.name, self.slot.provider),
+        )
     }
 }
 

@@ -57,12 +57,13 @@ impl Provider for Local {
     fn unwrap(&self, _call: &Call, name: &IndexName, wrapped: &WrappedKek) -> Result<SecretKey> {
         let path = Path::new(&wrapped.key_id);
         let key = read_key(&self.arena, path)?;
-        wrap::unwrap_key(&self.arena, key.expose(), &aad(wrapped.binding, name), &wrapped.wrapped_kek).map_err(|error| {
-            error.context(format!(
-                "index {name}: its KEK was not wrapped by the key in {}, or the wrap was altered",
-                path.display()
-            ))
-        })
+        wrap::unwrap_key(&self.arena, key.expose(), &aad(wrapped.binding, name), &wrapped.wrapped_kek)
+            .map_err(|error| {
+                error.context(format!(
+                    "index {name}: its KEK was not wrapped by the key in {}, or the wrap was altered",
+                    path.display()
+                ))
+            })
     }
 }
 
@@ -118,7 +119,10 @@ fn cannot_read(path: &Path, error: &std::io::Error) -> Error {
             "there is no key file {path}: put the key there (openssl rand -base64 32), or say create: true in its slot"
         ),
         ErrorKind::PermissionDenied => {
-            fail!(AccessDenied, "the key file {path} can't be read: it must belong to the user of this process")
+            fail!(
+                AccessDenied,
+                "the key file {path} can't be read: it must belong to the user of this process"
+            )
         }
         _ => fail!(KmsUnavailable, "the key file {path} can't be read: {error}"),
     }
@@ -157,9 +161,8 @@ fn wrong_content(path: &Path) -> Error {
 
 /// Makes a key file, or leaves the one that another process made meanwhile.
 fn make_key_file(path: &Path) -> Result<()> {
-    let cannot = |error: std::io::Error| {
-        fail!(Config, "the key file {} can't be made: {error}", path.display())
-    };
+    let cannot =
+        |error: std::io::Error| fail!(Config, "the key file {} can't be made: {error}", path.display());
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(parent).map_err(cannot)?;
     let mut unique = [0; 8];
@@ -213,7 +216,9 @@ mod tests {
         let key: Vec<u8> = (0..32).map(|byte| byte * 7 + 3).collect();
         let hex: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
         let base64 = Base64::encode_string(&key);
-        for text in [key.clone(), hex.clone().into_bytes(), hex.to_uppercase().into_bytes(), base64.into_bytes()] {
+        for text in
+            [key.clone(), hex.clone().into_bytes(), hex.to_uppercase().into_bytes(), base64.into_bytes()]
+        {
             for end in [&b""[..], b"\n", b"\r\n"] {
                 write(folder.path(), &[&text[..], end].concat());
                 assert_eq!(read(folder.path()).unwrap(), key);

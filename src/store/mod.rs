@@ -1,10 +1,20 @@
 //! Where envelope records are kept: one trait, one file for each kind of store.
 
+mod disk;
+mod expected;
+mod memory;
+mod open;
+mod order;
+
 use std::fmt::Debug;
 
 use crate::call::Call;
 use crate::error::Result;
 use crate::name::IndexName;
+
+pub use disk::DiskStore;
+pub use memory::MemoryStore;
+pub use open::{StoreOptions, open, open_with};
 
 /// The largest record that a store takes or gives, in bytes.
 pub const MAX_RECORD: usize = 1 << 20;
@@ -45,16 +55,20 @@ pub enum Expected<'a> {
 /// Failures are `STORAGE`, `TIMEOUT`, `ACCESS_DENIED` or `INTERNAL` besides those named; an error whose
 /// `is_outcome_unknown` is set says that the change may have happened.
 pub trait Store: Send + Sync + Debug {
-    /// The record, or `None` where there is none.
+    /// The record, or `None` where there is none. `CORRUPT` for what can't be a record: larger than
+    /// `MAX_RECORD`, not a regular file.
     fn get(&self, call: &Call, name: &IndexName) -> Result<Option<Stored>>;
 
     /// Writes atomically and durably, if `expected` holds: else `ALREADY_EXISTS` (for `Absent`) or `CONFLICT`.
+    /// More than `MAX_RECORD` bytes are `INVALID_ARGUMENT`.
     fn put(&self, call: &Call, name: &IndexName, bytes: &[u8], expected: Expected<'_>) -> Result<()>;
 
-    /// Removes the record, durably; that there was none is fine. `CONFLICT` where `expected` does not hold.
+    /// Removes the record, durably; that there was none is fine, whatever was expected. `CONFLICT` where there
+    /// is one and `expected` does not hold.
     fn remove(&self, call: &Call, name: &IndexName, expected: Expected<'_>) -> Result<()>;
 
-    /// Names every record, in the order of the encoded names, from behind `start_after`; stops when `visit` returns false.
+    /// Names every record, in the order of the encoded names, from behind `start_after`; stops when `visit`
+    /// returns false. What others write meanwhile may be seen or not; `visit` may call the store.
     fn list(
         &self,
         call: &Call,

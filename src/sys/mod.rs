@@ -4,6 +4,6 @@
 #[cfg(feature = "aws-lc")]
 pub mod aead;
 pub mod clock;
-pub mod signal;
 pub mod fork;
 pub mod memory;
+pub mod signal;

@@ -1,0 +1,70 @@
+//! Folders: made for nobody else, opened, read.
+
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir, Stat};
+use rustix::io::{Errno, retry_on_intr};
+
+use super::{ENDING, failure};
+use crate::error::Result;
+
+/// Makes a folder and what is missing above it, 0700 whatever the umask, so that a crash can't lose them.
+pub(super) fn make(path: &Path) -> Result<()> {
+    match rustix::fs::mkdir(path, Mode::RWXU) {
+        Ok(()) => {}
+        Err(Errno::NOENT) if path.parent().is_some() => {
+            make(path.parent().unwrap_or(path))?;
+            match rustix::fs::mkdir(path, Mode::RWXU) {
+                Ok(()) | Err(Errno::EXIST) => {}
+                Err(errno) => return Err(failure::storage("making the folder", path, errno)),
+            }
+        }
+        // A read-only file system may answer ROFS, and a folder of others ACCESS, before it says EXIST.
+        Err(_) if exists(path) => return Ok(()),
+        Err(Errno::EXIST) => return Err(failure::storage("opening the folder", path, Errno::NOTDIR)),
+        Err(errno) => return Err(failure::storage("making the folder", path, errno)),
+    }
+    let settle = || -> rustix::io::Result<()> {
+        rustix::fs::fchmod(open(path)?, Mode::RWXU)?;
+        path.parent().map_or(Ok(()), |parent| retry_on_intr(|| rustix::fs::fsync(open(parent)?)))
+    };
+    settle().map_err(|errno| failure::storage("making the folder", path, errno))
+}
+
+/// Whether there is a folder.
+pub(super) fn exists(path: &Path) -> bool {
+    rustix::fs::statat(CWD, path, AtFlags::empty()).is_ok_and(|stat| kind(&stat) == FileType::Directory)
+}
+
+pub(super) fn kind(stat: &Stat) -> FileType {
+    FileType::from_raw_mode(stat.st_mode)
+}
+
+/// A folder to work in.
+pub(super) fn open(path: &Path) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    retry_on_intr(|| rustix::fs::open(path, flags, Mode::empty()))
+}
+
+/// Gives the encoded name of each file that may be a record.
+pub(super) fn each_record(records: &OwnedFd, path: &Path, offer: &mut dyn FnMut(&str)) -> Result<()> {
+    let mut buffer = [MaybeUninit::uninit(); 32 * 1024];
+    let mut entries = RawDir::new(records, &mut buffer);
+    while let Some(entry) = entries.next() {
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(Errno::INTR) => continue,
+            Err(errno) => return Err(failure::storage("reading the folder", path, errno)),
+        };
+        // Some file systems do not say what kind of file it is.
+        if !matches!(entry.file_type(), FileType::RegularFile | FileType::Unknown) {
+            continue;
+        }
+        if let Some(encoded) = entry.file_name().to_str().ok().and_then(|name| name.strip_suffix(ENDING)) {
+            offer(encoded);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,121 @@
+//! One writer at a time, in all processes, for the names that share a lock.
+
+use std::fs::{File, TryLockError};
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+use rustix::io::{Errno, retry_on_intr};
+
+use super::failure;
+use crate::call::Call;
+use crate::error::{Error, Result, fail};
+
+/// Waiting starts with so short a sleep, then each is half as long again, up to `LONGEST_SLEEP`.
+const FIRST_SLEEP: Duration = Duration::from_micros(100);
+const LONGEST_SLEEP: Duration = Duration::from_millis(5);
+
+/// A held lock. Locks belong to the open file, which threads do not share, so it keeps threads apart as well.
+#[derive(Debug)]
+pub(super) struct LockGuard {
+    file: File,
+}
+
+impl LockGuard {
+    /// Takes the lock that `path` names, waiting until `timeout` or the call's deadline, whatever ends first.
+    /// `Ok(None)`: the folder of the lock is missing.
+    pub(super) fn acquire(call: &Call, path: &Path, timeout: Duration) -> Result<Option<LockGuard>> {
+        let limits = call.within(timeout);
+        let end = limits.deadline().unwrap_or_else(Instant::now);
+        let mut sleep = FIRST_SLEEP;
+        loop {
+            let guard = match open(path) {
+                Ok(file) => LockGuard::of(file),
+                Err(Errno::NOENT) => return Ok(None),
+                Err(errno) => return Err(failure::storage("opening the lock", path, errno)),
+            };
+            if guard.wait(path, end, &mut sleep)? {
+                return Ok(Some(guard));
+            }
+        }
+    }
+
+    /// From here on the file is ours, until `drop`: a forked child must not keep it open.
+    fn of(file: File) -> LockGuard {
+        LockGuard { file }
+    }
+
+    /// Whether the lock was had; `false`: its file is not at its path any more, so it keeps nobody out.
+    fn wait(&self, path: &Path, end: Instant, sleep: &mut Duration) -> Result<bool> {
+        loop {
+            match self.file.try_lock() {
+                Ok(()) => return self.is_at(path),
+                Err(TryLockError::WouldBlock) => {}
+                Err(TryLockError::Error(error)) => return Err(cannot_lock(path, &error)),
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(fail!(
+                    Timeout,
+                    "another process or thread holds the lock {path:?}: try again, or look for a process \
+                     that hangs while writing (`lsof {}`)",
+                    path.display()
+                ));
+            }
+            std::thread::sleep(left.min(*sleep));
+            *sleep = (*sleep * 3 / 2).min(LONGEST_SLEEP);
+        }
+    }
+
+    fn is_at(&self, path: &Path) -> Result<bool> {
+        let failed = |errno| failure::storage("looking at the lock", path, errno);
+        let ours = rustix::fs::fstat(&self.file).map_err(failed)?;
+        match rustix::fs::statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(there) => Ok((there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino)),
+            Err(Errno::NOENT) => Ok(false),
+            Err(errno) => Err(failed(errno)),
+        }
+    }
+}
+
+impl Drop for LockGuard {
+    fn drop(&mut self) {
+        // Not left to close: a child that was forked meanwhile has the file open too, and would hold the lock on.
+        // It can only fail for a lock that is not held.
+        let _ = self.file.unlock();
+    }
+}
+
+/// Opens the lock's file, made once and never removed.
+fn open(path: &Path) -> rustix::io::Result<File> {
+    let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    loop {
+        match retry_on_intr(|| rustix::fs::open(path, flags, Mode::empty())) {
+            Err(Errno::NOENT) => {}
+            other => return other.map(File::from),
+        }
+        let made: rustix::io::Result<OwnedFd> = retry_on_intr(|| {
+            rustix::fs::open(path, flags | OFlags::CREATE | OFlags::EXCL, Mode::RUSR | Mode::WUSR)
+        });
+        match made {
+            Err(Errno::EXIST) => {}
+            Err(errno) => return Err(errno),
+            Ok(made) => {
+                rustix::fs::fchmod(&made, Mode::RUSR | Mode::WUSR)?;
+                return Ok(File::from(made));
+            }
+        }
+    }
+}
+
+fn cannot_lock(path: &Path, error: &std::io::Error) -> Error {
+    let advice = "this file system can't lock files, so writers of several processes would lose each other's \
+                  records: keep the store on a local file system, or on NFS with its lock service";
+    match error.kind() {
+        std::io::ErrorKind::Unsupported | std::io::ErrorKind::InvalidInput => {
+            fail!(Unsupported, "locking {path:?} failed ({error}): {advice}")
+        }
+        _ => fail!(Storage, "locking {path:?} failed ({error}): {advice}"),
+    }
+}
