@@ -55,15 +55,17 @@ bool attack_read_plaintext(const char *path, const char *plaintext) {
     for (size_t i = 0; i + needle <= len; i++)
         found += memcmp(bytes + i, plaintext, needle) == 0;
     free(bytes);
-    printf("  Searched the %zu bytes of the file for the text that every page holds, \"%s\": found %zu times.\n", len,
-           plaintext, found);
+    printf(
+        "  Searched the %zu bytes of the file for the text that every page holds, \"%s\": found %zu times.\n",
+        len, plaintext, found);
     return found == 0;
 }
 
 /* --- altered files ------------------------------------------------------------------------------------- */
 
 /* Reads one page of a file. True if that is refused with `expected`. */
-static bool is_refused(const char *config, const char *path, uint64_t page_number, cyborg_kms_status expected) {
+static bool is_refused(const char *config, const char *path, uint64_t page_number,
+                       cyborg_kms_status expected) {
     cyborg_kms_engine *engine = NULL;
     cyborg_kms_error *error = NULL;
     if (cyborg_kms_engine_open(config, &engine, &error) != CYBORG_KMS_OK) {
@@ -81,12 +83,14 @@ static bool is_refused(const char *config, const char *path, uint64_t page_numbe
     cyborg_kms_engine_free(engine);
 
     bool refused = failure.status == expected;
-    printf("  %s: %s: %s\n", refused ? "Refused" : "NOT REFUSED AS IT MUST BE", cyborg_kms_status_name(failure.status),
-           failure.message);
+    printf("  %s: %s: %s\n", refused ? "Refused" : "NOT REFUSED AS IT MUST BE",
+           cyborg_kms_status_name(failure.status), failure.message);
     return refused;
 }
 
-static void turn_a_bit(uint8_t *file) { file[pagestore_page_offset(ALTERED_PAGE) + 1234] ^= 0x10; }
+static void turn_a_bit(uint8_t *file) {
+    file[pagestore_page_offset(ALTERED_PAGE) + 1234] ^= 0x10;
+}
 
 static void swap(uint8_t *a, uint8_t *b, size_t len) {
     for (size_t i = 0; i < len; i++) {
@@ -97,13 +101,15 @@ static void swap(uint8_t *a, uint8_t *b, size_t len) {
 }
 
 static void swap_pages(uint8_t *file) {
-    swap(file + pagestore_page_offset(SWAPPED_PAGE), file + pagestore_page_offset(OTHER_PAGE), PAGESTORE_PAGE_LEN);
+    swap(file + pagestore_page_offset(SWAPPED_PAGE), file + pagestore_page_offset(OTHER_PAGE),
+         PAGESTORE_PAGE_LEN);
     swap(file + pagestore_overhead_offset(SWAPPED_PAGE), file + pagestore_overhead_offset(OTHER_PAGE),
          CYBORG_KMS_OVERHEAD);
 }
 
 /* Applies `change` to a copy of the file, then reads a page of it. */
-static bool attack_copy(const char *config, const char *path, void (*change)(uint8_t *), uint64_t page_number) {
+static bool attack_copy(const char *config, const char *path, void (*change)(uint8_t *),
+                        uint64_t page_number) {
     char copy[4096];
     if (snprintf(copy, sizeof copy, "%s.altered", path) >= (int)sizeof copy) {
         errno = ENAMETOOLONG;
@@ -129,8 +135,8 @@ bool attack_alter_page(const char *config, const char *path) {
 }
 
 bool attack_swap_pages(const char *config, const char *path) {
-    printf("  Exchanged pages %d and %d, overheads too, in a copy of the file, and read page %d.\n", SWAPPED_PAGE,
-           OTHER_PAGE, SWAPPED_PAGE);
+    printf("  Exchanged pages %d and %d, overheads too, in a copy of the file, and read page %d.\n",
+           SWAPPED_PAGE, OTHER_PAGE, SWAPPED_PAGE);
     return attack_copy(config, path, swap_pages, SWAPPED_PAGE);
 }
 

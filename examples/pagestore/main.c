@@ -13,7 +13,8 @@
 #define PLAINTEXT "Balance of account"
 
 static int report(const char *what, const pagestore_failure *failure) {
-    fprintf(stderr, "pagestore: %s: %s: %s\n", what, cyborg_kms_status_name(failure->status), failure->message);
+    fprintf(stderr, "pagestore: %s: %s: %s\n", what, cyborg_kms_status_name(failure->status),
+            failure->message);
     return 1;
 }
 
@@ -32,7 +33,8 @@ static cyborg_kms_engine *open_engine(const char *config) {
 static void fill_page(uint8_t page[PAGESTORE_PAGE_LEN], unsigned page_number) {
     memset(page, 0, PAGESTORE_PAGE_LEN);
     for (unsigned row = 0; row < 64; row++)
-        snprintf((char *)page + row * 64, 64, PLAINTEXT " %06u-%02u: %u.00", page_number, row, page_number * 31 + row);
+        snprintf((char *)page + row * 64, 64, PLAINTEXT " %06u-%02u: %u.00", page_number, row,
+                 page_number * 31 + row);
 }
 
 /* --- the first process --------------------------------------------------------------------------------- */
@@ -62,7 +64,8 @@ static int run_write(const char *config, const char *path) {
     cyborg_kms_engine_free(engine);
     if (status == 0) {
         printf("  Created index \"%s\": a random key, wrapped by slot \"%s\".\n", INDEX_NAME, KMS_NAME);
-        printf("  Wrote %d encrypted pages of %d bytes to %s, synced and closed it.\n", PAGES, PAGESTORE_PAGE_LEN, path);
+        printf("  Wrote %d encrypted pages of %d bytes to %s, synced and closed it.\n", PAGES,
+               PAGESTORE_PAGE_LEN, path);
     }
     return status;
 }

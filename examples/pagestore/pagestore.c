@@ -106,7 +106,8 @@ static bool write_all(int file, const void *data, size_t len, uint64_t offset, p
 }
 
 /* Reads up to len bytes: fewer only where the file ends. */
-static bool read_up_to(int file, void *data, size_t len, uint64_t offset, size_t *got, pagestore_failure *failure) {
+static bool read_up_to(int file, void *data, size_t len, uint64_t offset, size_t *got,
+                       pagestore_failure *failure) {
     uint8_t *bytes = data;
     *got = 0;
     while (*got < len) {
@@ -151,8 +152,10 @@ static bool read_header(pagestore *store, pagestore_failure *failure) {
     if (got < sizeof *header || memcmp(header->magic, MAGIC, sizeof MAGIC) != 0)
         return fail(failure, CYBORG_KMS_CORRUPT, "this is not a page file, or its header is damaged");
     if (header->version != VERSION || header->page_len_log2 != 12)
-        return fail(failure, CYBORG_KMS_UNSUPPORTED, "a page file of version %u with pages of 2^%u bytes; this program reads version %u with 2^12",
-                    header->version, header->page_len_log2, VERSION);
+        return fail(
+            failure, CYBORG_KMS_UNSUPPORTED,
+            "a page file of version %u with pages of 2^%u bytes; this program reads version %u with 2^12",
+            header->version, header->page_len_log2, VERSION);
     if (memchr(header->index_name, 0, NAME_CAPACITY) == NULL)
         return fail(failure, CYBORG_KMS_CORRUPT, "the index name in the page file's header is damaged");
     return true;
@@ -171,7 +174,8 @@ static pagestore *allocate(pagestore_failure *failure) {
 
 static bool new_header(file_header *header, const char *index_name, pagestore_failure *failure) {
     if (strlen(index_name) >= NAME_CAPACITY)
-        return fail(failure, CYBORG_KMS_INVALID_ARGUMENT, "the index name is longer than %d bytes", NAME_CAPACITY - 1);
+        return fail(failure, CYBORG_KMS_INVALID_ARGUMENT, "the index name is longer than %d bytes",
+                    NAME_CAPACITY - 1);
     cyborg_kms_error *error = NULL;
     if (cyborg_kms_random_key(header->store_id, STORE_ID_LEN, &error) != CYBORG_KMS_OK)
         return fail_library(failure, error);
@@ -182,8 +186,8 @@ static bool new_header(file_header *header, const char *index_name, pagestore_fa
     return true;
 }
 
-bool pagestore_create(cyborg_kms_engine *engine, const char *path, const char *index_name, const char *kms_name,
-                      pagestore **out, pagestore_failure *failure) {
+bool pagestore_create(cyborg_kms_engine *engine, const char *path, const char *index_name,
+                      const char *kms_name, pagestore **out, pagestore_failure *failure) {
     *out = NULL;
     pagestore *store = allocate(failure);
     if (store == NULL)
@@ -214,7 +218,8 @@ failed:
     return false;
 }
 
-bool pagestore_open(cyborg_kms_engine *engine, const char *path, pagestore **out, pagestore_failure *failure) {
+bool pagestore_open(cyborg_kms_engine *engine, const char *path, pagestore **out,
+                    pagestore_failure *failure) {
     *out = NULL;
     pagestore *store = allocate(failure);
     if (store == NULL)
@@ -268,10 +273,11 @@ bool pagestore_write(pagestore *store, uint64_t page_number, const uint8_t page[
     page_aad aad = aad_of(store, page_number);
     uint8_t ciphertext[PAGESTORE_PAGE_LEN], overhead[CYBORG_KMS_OVERHEAD];
     cyborg_kms_error *error = NULL;
-    if (cyborg_kms_index_encrypt_detached(store->index, (const uint8_t *)&aad, sizeof aad, page, PAGESTORE_PAGE_LEN,
-                                          ciphertext, overhead, &error) != CYBORG_KMS_OK)
+    if (cyborg_kms_index_encrypt_detached(store->index, (const uint8_t *)&aad, sizeof aad, page,
+                                          PAGESTORE_PAGE_LEN, ciphertext, overhead, &error) != CYBORG_KMS_OK)
         return fail_library(failure, error);
-    return write_all(store->file, ciphertext, sizeof ciphertext, pagestore_page_offset(page_number), failure) &&
+    return write_all(store->file, ciphertext, sizeof ciphertext, pagestore_page_offset(page_number),
+                     failure) &&
            write_all(store->file, overhead, sizeof overhead, pagestore_overhead_offset(page_number), failure);
 }
 
@@ -280,19 +286,23 @@ bool pagestore_read(pagestore *store, uint64_t page_number, uint8_t page[PAGESTO
     static const uint8_t never_written[CYBORG_KMS_OVERHEAD]; /* a hole in the file reads as zeros */
     uint8_t overhead[CYBORG_KMS_OVERHEAD];
     size_t overhead_len, page_len;
-    if (!read_up_to(store->file, overhead, sizeof overhead, pagestore_overhead_offset(page_number), &overhead_len,
-                    failure) ||
-        !read_up_to(store->file, page, PAGESTORE_PAGE_LEN, pagestore_page_offset(page_number), &page_len, failure))
+    if (!read_up_to(store->file, overhead, sizeof overhead, pagestore_overhead_offset(page_number),
+                    &overhead_len, failure) ||
+        !read_up_to(store->file, page, PAGESTORE_PAGE_LEN, pagestore_page_offset(page_number), &page_len,
+                    failure))
         return false;
-    if (overhead_len == 0 || (overhead_len == sizeof overhead && memcmp(overhead, never_written, overhead_len) == 0))
-        return fail(failure, CYBORG_KMS_NOT_FOUND, "page %llu was never written", (unsigned long long)page_number);
+    if (overhead_len == 0 ||
+        (overhead_len == sizeof overhead && memcmp(overhead, never_written, overhead_len) == 0))
+        return fail(failure, CYBORG_KMS_NOT_FOUND, "page %llu was never written",
+                    (unsigned long long)page_number);
     if (overhead_len < sizeof overhead || page_len < PAGESTORE_PAGE_LEN)
-        return fail(failure, CYBORG_KMS_CORRUPT, "the page file ends within page %llu", (unsigned long long)page_number);
+        return fail(failure, CYBORG_KMS_CORRUPT, "the page file ends within page %llu",
+                    (unsigned long long)page_number);
 
     page_aad aad = aad_of(store, page_number);
     cyborg_kms_error *error = NULL;
-    if (cyborg_kms_index_decrypt_detached(store->index, (const uint8_t *)&aad, sizeof aad, page, PAGESTORE_PAGE_LEN,
-                                          overhead, page, &error) != CYBORG_KMS_OK)
+    if (cyborg_kms_index_decrypt_detached(store->index, (const uint8_t *)&aad, sizeof aad, page,
+                                          PAGESTORE_PAGE_LEN, overhead, page, &error) != CYBORG_KMS_OK)
         return fail_library(failure, error);
     return true;
 }

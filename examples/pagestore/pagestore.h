@@ -20,8 +20,8 @@ typedef struct {
 
 /* Makes the file (it must not exist) and the index whose key encrypts its pages, guarded by the slot kms_name
  * of the engine's configuration. */
-bool pagestore_create(cyborg_kms_engine *engine, const char *path, const char *index_name, const char *kms_name,
-                      pagestore **out, pagestore_failure *failure);
+bool pagestore_create(cyborg_kms_engine *engine, const char *path, const char *index_name,
+                      const char *kms_name, pagestore **out, pagestore_failure *failure);
 
 /* Opens a file that pagestore_create made. */
 bool pagestore_open(cyborg_kms_engine *engine, const char *path, pagestore **out, pagestore_failure *failure);

@@ -30,7 +30,8 @@ static int count(sqlite3 *database, const char *table, const char *name) {
     sqlite3_stmt *statement = NULL;
     int rows = -1;
     if (sqlite3_prepare_v2(database, sql, -1, &statement, NULL) == SQLITE_OK &&
-        sqlite3_bind_text(statement, 1, name, -1, SQLITE_STATIC) == SQLITE_OK && sqlite3_step(statement) == SQLITE_ROW)
+        sqlite3_bind_text(statement, 1, name, -1, SQLITE_STATIC) == SQLITE_OK &&
+        sqlite3_step(statement) == SQLITE_ROW)
         rows = sqlite3_column_int(statement, 0);
     sqlite3_finalize(statement);
     return rows;
@@ -38,10 +39,10 @@ static int count(sqlite3 *database, const char *table, const char *name) {
 
 static bool insert_collection(sqlite3 *database, const char *name) {
     sqlite3_stmt *statement = NULL;
-    bool inserted =
-        sqlite3_prepare_v2(database, "INSERT INTO collection (name) VALUES (?1)", -1, &statement, NULL) == SQLITE_OK &&
-        sqlite3_bind_text(statement, 1, name, -1, SQLITE_STATIC) == SQLITE_OK &&
-        sqlite3_step(statement) == SQLITE_DONE;
+    bool inserted = sqlite3_prepare_v2(database, "INSERT INTO collection (name) VALUES (?1)", -1, &statement,
+                                       NULL) == SQLITE_OK &&
+                    sqlite3_bind_text(statement, 1, name, -1, SQLITE_STATIC) == SQLITE_OK &&
+                    sqlite3_step(statement) == SQLITE_DONE;
     if (!inserted)
         fprintf(stderr, "insert collection %s: %s\n", name, sqlite3_errmsg(database));
     sqlite3_finalize(statement);
@@ -49,7 +50,8 @@ static bool insert_collection(sqlite3 *database, const char *name) {
 }
 
 /* Creates a collection with its key in one transaction, and ends that with `end`: "COMMIT" or "ROLLBACK". */
-static bool create_collection(sqlite3 *database, cyborg_kms_engine *engine, const char *name, const char *end) {
+static bool create_collection(sqlite3 *database, cyborg_kms_engine *engine, const char *name,
+                              const char *end) {
     cyborg_kms_index *index = NULL;
     cyborg_kms_error *error = NULL;
     if (!run(database, "BEGIN IMMEDIATE"))
@@ -73,9 +75,10 @@ static bool check(sqlite3 *database, cyborg_kms_engine *engine, const char *name
     cyborg_kms_index *index = NULL;
     cyborg_kms_error *error = NULL;
     cyborg_kms_status status = cyborg_kms_index_open(engine, name, &index, &error);
-    int collections = count(database, "collection", name), records = count(database, "cyborg_kms_record", name);
-    printf("  \"%s\": %d row in collection, %d in cyborg_kms_record; index_open says %s.\n", name, collections, records,
-           cyborg_kms_status_name(status));
+    int collections = count(database, "collection", name),
+        records = count(database, "cyborg_kms_record", name);
+    printf("  \"%s\": %d row in collection, %d in cyborg_kms_record; index_open says %s.\n", name,
+           collections, records, cyborg_kms_status_name(status));
     cyborg_kms_error_free(error);
     cyborg_kms_index_free(index);
     return collections == expected && records == expected &&

@@ -19,22 +19,22 @@ static inline bool check_true(bool holds, const char *text, const char *file, in
     return holds;
 }
 
-/* Compares a status, and frees the error that came with it: a failure must bring one with the same status and a
- * message of one line, a success none. */
-static inline bool check_status(cyborg_kms_status status, cyborg_kms_status expected, cyborg_kms_error **error,
-                                const char *text, const char *file, int line) {
+/* Compares a status, and frees the error that came with it: a failure must bring one with the same status and
+ * a message of one line, a success none. */
+static inline bool check_status(cyborg_kms_status status, cyborg_kms_status expected,
+                                cyborg_kms_error **error, const char *text, const char *file, int line) {
     const char *message = *error == NULL ? "" : cyborg_kms_error_message(*error);
     bool holds = status == expected;
     if (status == CYBORG_KMS_OK)
         holds = holds && *error == NULL;
     else
-        holds = holds && *error != NULL && cyborg_kms_error_status(*error) == status && strlen(message) > 10 &&
-                strchr(message, '\n') == NULL;
+        holds = holds && *error != NULL && cyborg_kms_error_status(*error) == status &&
+                strlen(message) > 10 && strchr(message, '\n') == NULL;
     check_count++;
     if (!holds) {
         check_failures++;
-        fprintf(stderr, "%s:%d: %s: expected %s, got %s: %s\n", file, line, text, cyborg_kms_status_name(expected),
-                cyborg_kms_status_name(status), message);
+        fprintf(stderr, "%s:%d: %s: expected %s, got %s: %s\n", file, line, text,
+                cyborg_kms_status_name(expected), cyborg_kms_status_name(status), message);
     }
     cyborg_kms_error_free(*error);
     *error = NULL;
@@ -48,15 +48,15 @@ static inline bool check_status(cyborg_kms_status status, cyborg_kms_status expe
 #define CHECK_OK(call) CHECK_STATUS(OK, call)
 
 /* For what the rest of the test can't do without. */
-#define REQUIRE(condition)                                                                                             \
-    do {                                                                                                               \
-        if (!CHECK(condition))                                                                                         \
-            exit(1);                                                                                                   \
+#define REQUIRE(condition)                                                                                   \
+    do {                                                                                                     \
+        if (!CHECK(condition))                                                                               \
+            exit(1);                                                                                         \
     } while (0)
-#define REQUIRE_OK(call)                                                                                               \
-    do {                                                                                                               \
-        if (!CHECK_OK(call))                                                                                           \
-            exit(1);                                                                                                   \
+#define REQUIRE_OK(call)                                                                                     \
+    do {                                                                                                     \
+        if (!CHECK_OK(call))                                                                                 \
+            exit(1);                                                                                         \
     } while (0)
 
 /* The last line of each program. */

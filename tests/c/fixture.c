@@ -89,8 +89,8 @@ bool fixture_page_works(cyborg_kms_index *index) {
     size_t sealed_len = 0, opened_len = 0;
     cyborg_kms_error *error = NULL;
     fixture_fill(plaintext, sizeof plaintext, 7);
-    return CHECK_OK(cyborg_kms_index_encrypt(index, (const uint8_t *)"aad", 3, plaintext, sizeof plaintext, sealed,
-                                             sizeof sealed, &sealed_len, &error)) &&
+    return CHECK_OK(cyborg_kms_index_encrypt(index, (const uint8_t *)"aad", 3, plaintext, sizeof plaintext,
+                                             sealed, sizeof sealed, &sealed_len, &error)) &&
            CHECK(sealed_len == sizeof sealed) &&
            CHECK_OK(cyborg_kms_index_decrypt(index, (const uint8_t *)"aad", 3, sealed, sealed_len, opened,
                                              sizeof opened, &opened_len, &error)) &&

@@ -10,8 +10,8 @@
 /* The directory of this process, made at the first call and removed at its end (not by forked children). */
 const char *fixture_directory(void);
 
-/* An engine with the disk store DIRECTORY/store, or the one that is given, and the slot "local" with the key file
- * DIRECTORY/local.key, made where it is missing. `more` is further slots in YAML (or ""). */
+/* An engine with the disk store DIRECTORY/store, or the one that is given, and the slot "local" with the key
+ * file DIRECTORY/local.key, made where it is missing. `more` is further slots in YAML (or ""). */
 cyborg_kms_engine *fixture_engine(const char *directory, cyborg_kms_store *store, const char *more);
 
 /* The YAML of fixture_engine, for who opens the engine himself; to be freed. */

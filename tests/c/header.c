@@ -1,5 +1,5 @@
-/* The header alone, in each dialect that a caller may use (C99, C11, C++11, C++20), and the layout of what crosses
- * the boundary by value. Compiled only. */
+/* The header alone, in each dialect that a caller may use (C99, C11, C++11, C++20), and the layout of what
+ * crosses the boundary by value. Compiled only. */
 #include <cyborg_kms.h>
 
 #include <stddef.h>

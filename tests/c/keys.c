@@ -1,4 +1,5 @@
-/* Keys that an index gives out: derived keys, data keys, its KEK; and an index whose KEK the caller brings. */
+/* Keys that an index gives out: derived keys, data keys, its KEK; and an index whose KEK the caller brings.
+ */
 #include "fixture.h"
 
 static cyborg_kms_error *error;
@@ -35,7 +36,8 @@ static void derived_keys(cyborg_kms_engine *engine) {
 }
 
 static void data_keys(cyborg_kms_engine *engine) {
-    cyborg_kms_index *index = fixture_index(engine, "data keys"), *other = fixture_index(engine, "other data keys");
+    cyborg_kms_index *index = fixture_index(engine, "data keys"),
+                     *other = fixture_index(engine, "other data keys");
     uint8_t key[KEY_LEN], again[KEY_LEN], page[80];
     size_t len;
     cyborg_kms_buffer *wrapped = NULL, *second = NULL;
@@ -47,12 +49,14 @@ static void data_keys(cyborg_kms_engine *engine) {
     CHECK_OK(cyborg_kms_index_unwrap_data_key(index, bytes, 80, again, sizeof again, &error));
     CHECK(memcmp(key, again, sizeof key) == 0);
 
-    CHECK_STATUS(AUTHENTICATION_FAILED, cyborg_kms_index_unwrap_data_key(other, bytes, 80, again, sizeof again, &error));
+    CHECK_STATUS(AUTHENTICATION_FAILED,
+                 cyborg_kms_index_unwrap_data_key(other, bytes, 80, again, sizeof again, &error));
     CHECK_STATUS(INVALID_ARGUMENT, cyborg_kms_index_unwrap_data_key(index, bytes, 80, again, 31, &error));
     CHECK_STATUS(CORRUPT, cyborg_kms_index_unwrap_data_key(index, bytes, 47, again, sizeof again, &error));
     CHECK_STATUS(INVALID_ARGUMENT, cyborg_kms_index_generate_data_key(index, key, 33, &second, &error));
     /* a page is not a key, a key is not a page */
-    CHECK_STATUS(CORRUPT, cyborg_kms_index_decrypt(index, NULL, 0, bytes, 80, page, sizeof page, &len, &error));
+    CHECK_STATUS(CORRUPT,
+                 cyborg_kms_index_decrypt(index, NULL, 0, bytes, 80, page, sizeof page, &len, &error));
     CHECK_OK(cyborg_kms_index_encrypt(index, NULL, 0, key, sizeof key, page, sizeof page, &len, &error));
     CHECK_STATUS(CORRUPT, cyborg_kms_index_unwrap_data_key(index, page, 80, again, sizeof again, &error));
     cyborg_kms_buffer_free(wrapped);
@@ -69,7 +73,8 @@ static void exported_keks(cyborg_kms_engine *engine) {
     CHECK_STATUS(NOT_FOUND, cyborg_kms_index_export_kek(index, 2, first, sizeof first, &error));
     CHECK_STATUS(INVALID_ARGUMENT, cyborg_kms_index_export_kek(index, 0, first, 31, &error));
     /* an index that a KMS guards takes no key */
-    CHECK_STATUS(INVALID_ARGUMENT, cyborg_kms_index_open_with_key(engine, "export", kek, sizeof kek, &again, &error));
+    CHECK_STATUS(INVALID_ARGUMENT,
+                 cyborg_kms_index_open_with_key(engine, "export", kek, sizeof kek, &again, &error));
     cyborg_kms_index_free(index);
 
     /* a key that the caller has, taken into the slot's care */
@@ -92,7 +97,8 @@ static void keys_of_the_caller(cyborg_kms_engine *engine) {
     wrong[31] ^= 1;
     REQUIRE_OK(cyborg_kms_index_create_with_key(engine, "none", NULL, kek, sizeof kek, &index, &error));
     CHECK(strcmp(cyborg_kms_index_provider(index), "none") == 0);
-    CHECK_OK(cyborg_kms_index_encrypt(index, NULL, 0, (const uint8_t *)"hello", 5, sealed, sizeof sealed, &len, &error));
+    CHECK_OK(cyborg_kms_index_encrypt(index, NULL, 0, (const uint8_t *)"hello", 5, sealed, sizeof sealed,
+                                      &len, &error));
     cyborg_kms_index_free(index);
 
     CHECK_STATUS(INVALID_ARGUMENT, cyborg_kms_index_open(engine, "none", &index, &error));
@@ -108,9 +114,11 @@ static void keys_of_the_caller(cyborg_kms_engine *engine) {
     CHECK_OK(cyborg_kms_index_open_with_options(engine, "none", &options, &again, &error));
     cyborg_kms_index_free(again);
     options.kek = wrong;
-    CHECK_STATUS(AUTHENTICATION_FAILED, cyborg_kms_index_open_with_options(engine, "none", &options, &again, &error));
+    CHECK_STATUS(AUTHENTICATION_FAILED,
+                 cyborg_kms_index_open_with_options(engine, "none", &options, &again, &error));
     cyborg_kms_index_free(index);
-    CHECK_STATUS(INVALID_ARGUMENT, cyborg_kms_index_create_with_key(engine, "short", NULL, kek, 5, &index, &error));
+    CHECK_STATUS(INVALID_ARGUMENT,
+                 cyborg_kms_index_create_with_key(engine, "short", NULL, kek, 5, &index, &error));
     CHECK_STATUS(INVALID_ARGUMENT, cyborg_kms_index_create(engine, "nobody", NULL, &index, &error));
 }
 

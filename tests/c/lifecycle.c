@@ -1,4 +1,5 @@
-/* An index from its creation to its removal: in one process, in the next, with the handles freed in any order. */
+/* An index from its creation to its removal: in one process, in the next, with the handles freed in any
+ * order. */
 #define _POSIX_C_SOURCE 200809L
 
 #include "fixture.h"
@@ -49,9 +50,10 @@ static void open_with_options(void) {
     cyborg_kms_open_options options = {.struct_size = sizeof options, .capabilities = CYBORG_KMS_CAN_ENCRYPT};
     REQUIRE_OK(cyborg_kms_index_open_with_options(engine, "options", &options, &index, &error));
     CHECK_OK(cyborg_kms_index_encrypt(index, AAD, NULL, 0, sealed, sizeof sealed, &len, &error));
-    CHECK_STATUS(ACCESS_DENIED, cyborg_kms_index_decrypt(index, AAD, sealed, sizeof sealed, plaintext, sizeof plaintext,
-                                                         &len, &error));
-    CHECK_STATUS(ACCESS_DENIED, cyborg_kms_index_derive_key(index, "label", NULL, 0, key, sizeof key, &error));
+    CHECK_STATUS(ACCESS_DENIED, cyborg_kms_index_decrypt(index, AAD, sealed, sizeof sealed, plaintext,
+                                                         sizeof plaintext, &len, &error));
+    CHECK_STATUS(ACCESS_DENIED,
+                 cyborg_kms_index_derive_key(index, "label", NULL, 0, key, sizeof key, &error));
     CHECK_STATUS(ACCESS_DENIED, cyborg_kms_index_export_kek(index, 0, key, sizeof key, &error));
     cyborg_kms_index_free(index);
 
@@ -59,11 +61,14 @@ static void open_with_options(void) {
     CHECK_OK(cyborg_kms_index_open_with_options(engine, "options", &options, &index, &error));
     cyborg_kms_index_free(index);
     options.min_epoch = 2;
-    CHECK_STATUS(ROLLED_BACK, cyborg_kms_index_open_with_options(engine, "options", &options, &index, &error));
+    CHECK_STATUS(ROLLED_BACK,
+                 cyborg_kms_index_open_with_options(engine, "options", &options, &index, &error));
     options = (cyborg_kms_open_options){.struct_size = sizeof options, .flags = 1u << 31};
-    CHECK_STATUS(INVALID_ARGUMENT, cyborg_kms_index_open_with_options(engine, "options", &options, &index, &error));
+    CHECK_STATUS(INVALID_ARGUMENT,
+                 cyborg_kms_index_open_with_options(engine, "options", &options, &index, &error));
     options = (cyborg_kms_open_options){.struct_size = sizeof options, .capabilities = 1u << 31};
-    CHECK_STATUS(INVALID_ARGUMENT, cyborg_kms_index_open_with_options(engine, "options", &options, &index, &error));
+    CHECK_STATUS(INVALID_ARGUMENT,
+                 cyborg_kms_index_open_with_options(engine, "options", &options, &index, &error));
     options = (cyborg_kms_open_options){.struct_size = sizeof options, .flags = CYBORG_KMS_OPEN_NO_WAIT};
     CHECK_OK(cyborg_kms_index_open_with_options(engine, "options", &options, &index, &error));
     CHECK(fixture_page_works(index));
@@ -95,7 +100,8 @@ static int open_in_next_process(const char *directory) {
     fclose(file);
     fixture_fill(expected, sizeof expected, 42);
     size_t len = 0;
-    CHECK_OK(cyborg_kms_index_decrypt(index, AAD, sealed, sizeof sealed, opened, sizeof opened, &len, &error));
+    CHECK_OK(
+        cyborg_kms_index_decrypt(index, AAD, sealed, sizeof sealed, opened, sizeof opened, &len, &error));
     CHECK(len == sizeof expected && memcmp(opened, expected, len) == 0);
     cyborg_kms_engine_free(engine);
     cyborg_kms_index_free(index);
@@ -212,7 +218,8 @@ static void reload_and_stats(void) {
     char *yaml = fixture_yaml(fixture_directory(), true, "    more: {provider: none}\n");
     CHECK_OK(cyborg_kms_engine_reload(engine, yaml, &error));
     free(yaml);
-    CHECK_STATUS(CONFIG, cyborg_kms_engine_reload(engine, "kms: {registry: {local: {provider: nonsense}}}", &error));
+    CHECK_STATUS(CONFIG,
+                 cyborg_kms_engine_reload(engine, "kms: {registry: {local: {provider: nonsense}}}", &error));
     CHECK(fixture_page_works(index));
     CHECK_OK(cyborg_kms_index_open(engine, "reload", &again, &error));
     cyborg_kms_index_free(again);

@@ -21,8 +21,8 @@ static void *give(void *argument) {
     return NULL;
 }
 
-static void reply(memory_store *store, cyborg_kms_reply *to, cyborg_kms_status status, const memory_record *record,
-                  bool with_bytes) {
+static void reply(memory_store *store, cyborg_kms_reply *to, cyborg_kms_status status,
+                  const memory_record *record, bool with_bytes) {
     answer *a = calloc(1, sizeof *a);
     pthread_t thread;
     REQUIRE(a != NULL);
@@ -138,8 +138,8 @@ static void remove_record(const char *name, uint64_t expected, cyborg_kms_reply 
     pthread_mutex_unlock(&store->lock);
 }
 
-static void list(const char *start_after, cyborg_kms_name_callback name, void *name_data, cyborg_kms_reply *to,
-                 void *user_data) {
+static void list(const char *start_after, cyborg_kms_name_callback name, void *name_data,
+                 cyborg_kms_reply *to, void *user_data) {
     memory_store *store = user_data;
     if (answered(store, to))
         return;

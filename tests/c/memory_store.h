@@ -1,4 +1,5 @@
-/* A store of the caller's own, for the tests: records in a list, one lock, answers at once or from another thread. */
+/* A store of the caller's own, for the tests: records in a list, one lock, answers at once or from another
+ * thread. */
 #ifndef MEMORY_STORE_H
 #define MEMORY_STORE_H
 
@@ -18,10 +19,10 @@ typedef struct {
     pthread_mutex_t lock;
     memory_record *first;
     uint64_t last_revision;
-    bool on_another_thread;              /* answers get and put there */
-    bool fails, forgets;                 /* answers STORAGE; frees the reply without an answer */
-    _Atomic int gets, puts, destroyed;   /* calls */
-    pthread_t caller;                    /* with caller_only: who may call */
+    bool on_another_thread;            /* answers get and put there */
+    bool fails, forgets;               /* answers STORAGE; frees the reply without an answer */
+    _Atomic int gets, puts, destroyed; /* calls */
+    pthread_t caller;                  /* with caller_only: who may call */
     bool caller_only;
 } memory_store;
 

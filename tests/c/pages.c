@@ -28,7 +28,8 @@ static void every_length(void) {
         size_t n = lengths[i];
         uint8_t opened[LEN];
         fixture_fill(plain, LEN, (unsigned)n);
-        CHECK_OK(cyborg_kms_index_encrypt(index_, AAD, n == 0 ? NULL : plain, n, sealed, sizeof sealed, &len, &error));
+        CHECK_OK(cyborg_kms_index_encrypt(index_, AAD, n == 0 ? NULL : plain, n, sealed, sizeof sealed, &len,
+                                          &error));
         CHECK(len == n + OVERHEAD);
         CHECK(sealed[0] == 1 && is_zero(sealed + 1, 3));
         CHECK_OK(cyborg_kms_index_decrypt(index_, AAD, sealed, len, n == 0 ? NULL : opened, n, &len, &error));
@@ -55,12 +56,14 @@ static void too_small(void) {
 }
 
 static void in_place(void) {
-    /* encrypt: out is the plaintext, which is moved up; decrypt: out is the sealed page, the plaintext moves down */
+    /* encrypt: out is the plaintext, which is moved up; decrypt: out is the sealed page, the plaintext moves
+     * down */
     fixture_fill(plain, LEN, 2);
     memcpy(buffer, plain, LEN);
     CHECK_OK(cyborg_kms_index_encrypt(index_, AAD, buffer, LEN, buffer, LEN + OVERHEAD, &len, &error));
     memcpy(sealed, buffer, sizeof sealed);
-    CHECK_OK(cyborg_kms_index_decrypt(index_, AAD, buffer, LEN + OVERHEAD, buffer, LEN + OVERHEAD, &len, &error));
+    CHECK_OK(
+        cyborg_kms_index_decrypt(index_, AAD, buffer, LEN + OVERHEAD, buffer, LEN + OVERHEAD, &len, &error));
     CHECK(len == LEN && memcmp(buffer, plain, LEN) == 0);
 
     /* the plaintext 32 bytes behind, where nothing moves */
@@ -79,21 +82,23 @@ static void refused_overlaps(void) {
     seal_plain();
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
         size_t far = places[i];
-        CHECK_STATUS(INVALID_ARGUMENT, cyborg_kms_index_encrypt(index_, AAD, middle + far, LEN, middle, LEN + OVERHEAD,
-                                                                &len, &error));
+        CHECK_STATUS(INVALID_ARGUMENT, cyborg_kms_index_encrypt(index_, AAD, middle + far, LEN, middle,
+                                                                LEN + OVERHEAD, &len, &error));
         if (far < LEN) {
             CHECK_STATUS(INVALID_ARGUMENT, cyborg_kms_index_encrypt(index_, AAD, middle - far, LEN, middle,
                                                                     LEN + OVERHEAD, &len, &error));
-            CHECK_STATUS(INVALID_ARGUMENT, cyborg_kms_index_decrypt(index_, AAD, middle, LEN + OVERHEAD, middle - far,
-                                                                    LEN, &len, &error));
+            CHECK_STATUS(INVALID_ARGUMENT, cyborg_kms_index_decrypt(index_, AAD, middle, LEN + OVERHEAD,
+                                                                    middle - far, LEN, &len, &error));
         }
-        CHECK_STATUS(INVALID_ARGUMENT, cyborg_kms_index_decrypt(index_, AAD, middle, LEN + OVERHEAD, middle + far, LEN,
-                                                                &len, &error));
+        CHECK_STATUS(INVALID_ARGUMENT, cyborg_kms_index_decrypt(index_, AAD, middle, LEN + OVERHEAD,
+                                                                middle + far, LEN, &len, &error));
         CHECK(len == 0);
     }
     uint8_t overhead[OVERHEAD];
-    CHECK_STATUS(INVALID_ARGUMENT, cyborg_kms_index_encrypt_detached(index_, AAD, middle, LEN, middle + 1, overhead, &error));
-    CHECK_STATUS(INVALID_ARGUMENT, cyborg_kms_index_decrypt_detached(index_, AAD, middle, LEN, overhead, middle - 1, &error));
+    CHECK_STATUS(INVALID_ARGUMENT,
+                 cyborg_kms_index_encrypt_detached(index_, AAD, middle, LEN, middle + 1, overhead, &error));
+    CHECK_STATUS(INVALID_ARGUMENT,
+                 cyborg_kms_index_decrypt_detached(index_, AAD, middle, LEN, overhead, middle - 1, &error));
 }
 
 static void detached(void) {
@@ -117,7 +122,8 @@ static void detached(void) {
     CHECK_OK(cyborg_kms_index_encrypt_detached(index_, AAD, NULL, 0, NULL, overhead, &error));
     CHECK_OK(cyborg_kms_index_decrypt_detached(index_, AAD, NULL, 0, overhead, NULL, &error));
     overhead[40] ^= 1;
-    CHECK_STATUS(AUTHENTICATION_FAILED, cyborg_kms_index_decrypt_detached(index_, AAD, NULL, 0, overhead, NULL, &error));
+    CHECK_STATUS(AUTHENTICATION_FAILED,
+                 cyborg_kms_index_decrypt_detached(index_, AAD, NULL, 0, overhead, NULL, &error));
 }
 
 static void altered(void) {
@@ -142,12 +148,14 @@ static void altered(void) {
         check_status(status, places[i].expected, &error, "an altered page", __FILE__, (int)places[i].at);
         CHECK(len == 0);
         CHECK(memcmp(buffer, plain, 64) != 0); /* no plaintext after a failure */
-        CHECK(cyborg_kms_index_decrypt(index_, AAD, sealed, sizeof sealed, sealed, LEN, &len, NULL) != CYBORG_KMS_OK);
+        CHECK(cyborg_kms_index_decrypt(index_, AAD, sealed, sizeof sealed, sealed, LEN, &len, NULL) !=
+              CYBORG_KMS_OK);
         if (places[i].expected == CYBORG_KMS_AUTHENTICATION_FAILED)
             CHECK(is_zero(sealed, LEN)); /* it was in place */
     }
     seal_plain();
-    CHECK_STATUS(CORRUPT, cyborg_kms_index_decrypt(index_, AAD, sealed, OVERHEAD - 1, buffer, LEN, &len, &error));
+    CHECK_STATUS(CORRUPT,
+                 cyborg_kms_index_decrypt(index_, AAD, sealed, OVERHEAD - 1, buffer, LEN, &len, &error));
     CHECK_STATUS(AUTHENTICATION_FAILED,
                  cyborg_kms_index_decrypt(index_, AAD, sealed, sizeof sealed - 1, buffer, LEN, &len, &error));
     CHECK_STATUS(AUTHENTICATION_FAILED, cyborg_kms_index_decrypt(index_, (const uint8_t *)"page 2", 6, sealed,

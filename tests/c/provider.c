@@ -1,4 +1,5 @@
-/* A provider of the caller's own: answers at once, later, from another thread, never, wrongly, or not at all. */
+/* A provider of the caller's own: answers at once, later, from another thread, never, wrongly, or not at all.
+ */
 #define _POSIX_C_SOURCE 200809L
 
 #include "fixture.h"
@@ -118,12 +119,13 @@ static cyborg_kms_error *error;
 
 /* Patient enough for a slow machine; impatient only where nobody will answer. */
 #define PATIENT "    test: {provider: \"external:test\", key_id: test-key}\n"
-#define IMPATIENT                                                                                                      \
-    "    test: {provider: \"external:test\", key_id: test-key, request_timeout: 200ms, deadline: 200ms, "               \
+#define IMPATIENT                                                                                            \
+    "    test: {provider: \"external:test\", key_id: test-key, request_timeout: 200ms, deadline: 200ms, "    \
     "max_retries: 0}\n"
 
 static cyborg_kms_engine *open_engine(fake_kms *kms) {
-    cyborg_kms_engine *engine = fixture_engine(fixture_directory(), NULL, kms->wrap == NEVER || kms->unwrap == NEVER ? IMPATIENT : PATIENT);
+    cyborg_kms_engine *engine = fixture_engine(
+        fixture_directory(), NULL, kms->wrap == NEVER || kms->unwrap == NEVER ? IMPATIENT : PATIENT);
     REQUIRE_OK(cyborg_kms_engine_register_provider(engine, "test", &CALLBACKS, kms, &error));
     return engine;
 }
@@ -146,7 +148,8 @@ static void answers(behaviour how, const char *name) {
     REQUIRE_OK(cyborg_kms_index_create(engine, name, "test", &index, &error));
     CHECK(kms.wraps == 1 && kms.unwraps == 1); /* unwrapped again before anything is stored */
     CHECK(kms.aad_len == sizeof label + strlen(name));
-    CHECK(memcmp(kms.aad, label, sizeof label) == 0 && memcmp(kms.aad + sizeof label, name, strlen(name)) == 0);
+    CHECK(memcmp(kms.aad, label, sizeof label) == 0 &&
+          memcmp(kms.aad + sizeof label, name, strlen(name)) == 0);
     CHECK(fixture_page_works(index));
     cyborg_kms_index_free(index);
     CHECK_OK(cyborg_kms_engine_evict(engine, name, &error));
@@ -162,7 +165,8 @@ static void answers(behaviour how, const char *name) {
 
 /* --- bad answers --------------------------------------------------------------------------------------- */
 
-static void check_bad(cyborg_kms_status status, cyborg_kms_status expected, const char *what, const char *name) {
+static void check_bad(cyborg_kms_status status, cyborg_kms_status expected, const char *what,
+                      const char *name) {
     char text[100];
     snprintf(text, sizeof text, "%s, provider: %s", what, name);
     if (status == CYBORG_KMS_KEY_DISABLED && error != NULL)
@@ -224,11 +228,14 @@ static void registering(void) {
 
     cyborg_kms_provider_callbacks broken = CALLBACKS;
     broken.wrap = NULL;
-    CHECK_STATUS(INVALID_ARGUMENT, cyborg_kms_engine_register_provider(engine, "test", &broken, &kms, &error));
+    CHECK_STATUS(INVALID_ARGUMENT,
+                 cyborg_kms_engine_register_provider(engine, "test", &broken, &kms, &error));
     CHECK(kms.destroyed == 1); /* destroyed though it was not taken */
-    CHECK_STATUS(INVALID_ARGUMENT, cyborg_kms_engine_register_provider(engine, NULL, &CALLBACKS, &kms, &error));
+    CHECK_STATUS(INVALID_ARGUMENT,
+                 cyborg_kms_engine_register_provider(engine, NULL, &CALLBACKS, &kms, &error));
     CHECK(kms.destroyed == 2);
-    CHECK_STATUS(INVALID_ARGUMENT, cyborg_kms_engine_register_provider(NULL, "test", &CALLBACKS, &kms, &error));
+    CHECK_STATUS(INVALID_ARGUMENT,
+                 cyborg_kms_engine_register_provider(NULL, "test", &CALLBACKS, &kms, &error));
     CHECK(kms.destroyed == 3);
     CHECK_OK(cyborg_kms_engine_register_provider(engine, "test", &CALLBACKS, &kms, &error));
     CHECK_OK(cyborg_kms_index_create(engine, "in time", "test", &index, &error));

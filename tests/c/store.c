@@ -1,4 +1,5 @@
-/* Stores and their records: the four functions and the list on memory, disk and a store of the caller's own. */
+/* Stores and their records: the four functions and the list on memory, disk and a store of the caller's own.
+ */
 #include "fixture.h"
 #include "memory_store.h"
 
@@ -65,7 +66,8 @@ static bool append(const char *name, void *user_data) {
     return ++list->seen != list->stop_after;
 }
 
-static void check_list(cyborg_kms_store *store, const char *start_after, size_t stop_after, const char *expected) {
+static void check_list(cyborg_kms_store *store, const char *start_after, size_t stop_after,
+                       const char *expected) {
     names list = {.stop_after = stop_after};
     CHECK_OK(cyborg_kms_list_index_kms(store, start_after, append, &list, &error));
     if (!CHECK(strcmp(list.text, expected) == 0))
