@@ -6,4 +6,4 @@ out=${1:?usage: header.sh OUT}
 [ -x "$BUILD/tools/bin/cbindgen" ] || scripts/setup.sh
 IFS=. read -r major minor patch < <(version)
 sed -e "s/@MAJOR@/$major/g; s/@MINOR@/$minor/g; s/@PATCH@/${patch%%-*}/g" cbindgen.toml >"$BUILD/cbindgen.toml"
-"$BUILD/tools/bin/cbindgen" --quiet --config "$BUILD/cbindgen.toml" --output "$out" .
+"$BUILD/tools/bin/cbindgen" --quiet --config "$BUILD/cbindgen.toml" --output "$out" src/ffi/mod.rs
