@@ -8,11 +8,12 @@ need_packages libsqlite3-dev pkg-config strace valgrind python3-venv binutils
 
 VENV=$BUILD/venv
 # The mark is a copy of the requirements, so that another version is noticed.
-if ! cmp -s tests/requirements.txt "$VENV/installed.txt"; then
-    say "Installing from PyPI into build/venv: $(grep -v '^#' tests/requirements.txt | tr '\n' ' ')"
+wanted=$(cat tests/requirements.txt tests/interop/requirements.txt | grep -vE '^(#|-r|$)')
+if [ "$wanted" != "$(cat "$VENV/installed.txt" 2>/dev/null)" ]; then
+    say "Installing from PyPI into build/venv: ${wanted//$'\n'/ }"
     python3 -m venv "$VENV"
     "$VENV/bin/pip" install --quiet --disable-pip-version-check -r tests/requirements.txt
-    cp tests/requirements.txt "$VENV/installed.txt"
+    printf '%s\n' "$wanted" >"$VENV/installed.txt"
 fi
 
 if [ "$("$BUILD/tools/bin/cbindgen" --version 2>/dev/null)" != "cbindgen $CBINDGEN_VERSION" ]; then
