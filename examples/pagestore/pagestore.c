@@ -1,0 +1,308 @@
+/* The file, in blocks of 4 KiB:
+ *
+ *   block 0            header: magic, version, page size, store id, index name
+ *   block 1            overheads of pages 0 to 84, 48 bytes each
+ *   blocks 2 to 86     pages 0 to 84, ciphertext alone: every page stays aligned to 4 KiB
+ *   block 87           overheads of pages 85 to 169, and so on
+ *
+ * Each page is bound to its place by the AAD: what this is, the store's random id, the page's number. A page
+ * that is moved, or brought in from another store of the same index, does not decrypt.
+ *
+ * A crash between the two writes of a page leaves an overhead that does not fit its ciphertext. A database
+ * engine writes both through its log or a double-write buffer, as it does against torn pages.
+ */
+#define _POSIX_C_SOURCE 200809L
+
+#include "pagestore.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define VERSION 1
+#define STORE_ID_LEN 16
+#define NAME_CAPACITY 221 /* the longest index name and its NUL */
+#define PAGES_IN_GROUP (PAGESTORE_PAGE_LEN / CYBORG_KMS_OVERHEAD)
+
+static const uint8_t MAGIC[8] = {'P', 'A', 'G', 'E', 'S', 'T', 'O', 'R'};
+static const uint8_t AAD_LABEL[8] = {'p', 'a', 'g', 'e', ' ', 'v', '1', 0};
+
+/* Single bytes only, so that the file has one layout on every machine. */
+typedef struct {
+    uint8_t magic[8];
+    uint8_t version;
+    uint8_t page_len_log2;
+    uint8_t store_id[STORE_ID_LEN];
+    char index_name[NAME_CAPACITY];
+} file_header;
+
+typedef struct {
+    uint8_t label[8];
+    uint8_t store_id[STORE_ID_LEN];
+    uint8_t page_number[8]; /* big endian */
+} page_aad;
+
+struct pagestore {
+    int file;
+    file_header header;
+    cyborg_kms_index *index;
+};
+
+/* --- failures ------------------------------------------------------------------------------------------ */
+
+static bool fail(pagestore_failure *failure, cyborg_kms_status status, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    failure->status = status;
+    vsnprintf(failure->message, sizeof failure->message, format, arguments);
+    va_end(arguments);
+    return false;
+}
+
+static bool fail_errno(pagestore_failure *failure, const char *what) {
+    return fail(failure, CYBORG_KMS_STORAGE, "%s: %s", what, strerror(errno));
+}
+
+/* Takes the library's error over. */
+static bool fail_library(pagestore_failure *failure, cyborg_kms_error *error) {
+    fail(failure, cyborg_kms_error_status(error), "%s", cyborg_kms_error_message(error));
+    cyborg_kms_error_free(error);
+    return false;
+}
+
+/* --- the file ------------------------------------------------------------------------------------------ */
+
+static uint64_t group_offset(uint64_t page_number) {
+    return (1 + page_number / PAGES_IN_GROUP * (PAGES_IN_GROUP + 1)) * PAGESTORE_PAGE_LEN;
+}
+
+uint64_t pagestore_overhead_offset(uint64_t page_number) {
+    return group_offset(page_number) + page_number % PAGES_IN_GROUP * CYBORG_KMS_OVERHEAD;
+}
+
+uint64_t pagestore_page_offset(uint64_t page_number) {
+    return group_offset(page_number) + (1 + page_number % PAGES_IN_GROUP) * PAGESTORE_PAGE_LEN;
+}
+
+static bool write_all(int file, const void *data, size_t len, uint64_t offset, pagestore_failure *failure) {
+    const uint8_t *bytes = data;
+    while (len > 0) {
+        ssize_t written = pwrite(file, bytes, len, (off_t)offset);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written < 0)
+            return fail_errno(failure, "write to the page file");
+        bytes += written;
+        offset += (uint64_t)written;
+        len -= (size_t)written;
+    }
+    return true;
+}
+
+/* Reads up to len bytes: fewer only where the file ends. */
+static bool read_up_to(int file, void *data, size_t len, uint64_t offset, size_t *got,
+                       pagestore_failure *failure) {
+    uint8_t *bytes = data;
+    *got = 0;
+    while (*got < len) {
+        ssize_t count = pread(file, bytes + *got, len - *got, (off_t)(offset + *got));
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count < 0)
+            return fail_errno(failure, "read from the page file");
+        if (count == 0)
+            return true;
+        *got += (size_t)count;
+    }
+    return true;
+}
+
+/* A new file is there for sure only when its directory is on disk, too. */
+static bool sync_directory(const char *path, pagestore_failure *failure) {
+    char *copy = strdup(path); /* dirname writes to what it is given */
+    if (copy == NULL)
+        return fail_errno(failure, "sync the directory");
+    int directory = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    free(copy);
+    if (directory < 0)
+        return fail_errno(failure, "open the directory to sync it");
+    bool synced = fsync(directory) == 0;
+    if (!synced)
+        fail_errno(failure, "sync the directory");
+    close(directory);
+    return synced;
+}
+
+static bool write_header(pagestore *store, const char *path, pagestore_failure *failure) {
+    return write_all(store->file, &store->header, sizeof store->header, 0, failure) &&
+           pagestore_sync(store, failure) && sync_directory(path, failure);
+}
+
+static bool read_header(pagestore *store, pagestore_failure *failure) {
+    file_header *header = &store->header;
+    size_t got;
+    if (!read_up_to(store->file, header, sizeof *header, 0, &got, failure))
+        return false;
+    if (got < sizeof *header || memcmp(header->magic, MAGIC, sizeof MAGIC) != 0)
+        return fail(failure, CYBORG_KMS_CORRUPT, "this is not a page file, or its header is damaged");
+    if (header->version != VERSION || header->page_len_log2 != 12)
+        return fail(
+            failure, CYBORG_KMS_UNSUPPORTED,
+            "a page file of version %u with pages of 2^%u bytes; this program reads version %u with 2^12",
+            header->version, header->page_len_log2, VERSION);
+    if (memchr(header->index_name, 0, NAME_CAPACITY) == NULL)
+        return fail(failure, CYBORG_KMS_CORRUPT, "the index name in the page file's header is damaged");
+    return true;
+}
+
+/* --- open and close ------------------------------------------------------------------------------------ */
+
+static pagestore *allocate(pagestore_failure *failure) {
+    pagestore *store = calloc(1, sizeof *store);
+    if (store == NULL)
+        fail_errno(failure, "make a page store");
+    else
+        store->file = -1;
+    return store;
+}
+
+static bool new_header(file_header *header, const char *index_name, pagestore_failure *failure) {
+    if (strlen(index_name) >= NAME_CAPACITY)
+        return fail(failure, CYBORG_KMS_INVALID_ARGUMENT, "the index name is longer than %d bytes",
+                    NAME_CAPACITY - 1);
+    cyborg_kms_error *error = NULL;
+    if (cyborg_kms_random_key(header->store_id, STORE_ID_LEN, &error) != CYBORG_KMS_OK)
+        return fail_library(failure, error);
+    memcpy(header->magic, MAGIC, sizeof MAGIC);
+    header->version = VERSION;
+    header->page_len_log2 = 12;
+    strcpy(header->index_name, index_name);
+    return true;
+}
+
+bool pagestore_create(cyborg_kms_engine *engine, const char *path, const char *index_name,
+                      const char *kms_name, pagestore **out, pagestore_failure *failure) {
+    *out = NULL;
+    pagestore *store = allocate(failure);
+    if (store == NULL)
+        return false;
+    if (!new_header(&store->header, index_name, failure))
+        goto failed;
+    store->file = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (store->file < 0) {
+        fail_errno(failure, path);
+        goto failed;
+    }
+    /* The index last: what fails before it leaves nothing but a file, which is removed. A crash in between
+     * leaves a file that nothing was written to; opening it says NOT_FOUND. */
+    if (!write_header(store, path, failure))
+        goto failed_file;
+    cyborg_kms_error *error = NULL;
+    if (cyborg_kms_index_create(engine, index_name, kms_name, &store->index, &error) != CYBORG_KMS_OK) {
+        fail_library(failure, error);
+        goto failed_file;
+    }
+    *out = store;
+    return true;
+
+failed_file:
+    unlink(path);
+failed:
+    pagestore_close(store);
+    return false;
+}
+
+bool pagestore_open(cyborg_kms_engine *engine, const char *path, pagestore **out,
+                    pagestore_failure *failure) {
+    *out = NULL;
+    pagestore *store = allocate(failure);
+    if (store == NULL)
+        return false;
+    store->file = open(path, O_RDWR | O_CLOEXEC);
+    if (store->file < 0) {
+        fail_errno(failure, path);
+        goto failed;
+    }
+    if (!read_header(store, failure))
+        goto failed;
+    cyborg_kms_error *error = NULL;
+    if (cyborg_kms_index_open(engine, store->header.index_name, &store->index, &error) != CYBORG_KMS_OK) {
+        fail_library(failure, error);
+        goto failed;
+    }
+    *out = store;
+    return true;
+
+failed:
+    pagestore_close(store);
+    return false;
+}
+
+bool pagestore_sync(pagestore *store, pagestore_failure *failure) {
+    return fsync(store->file) == 0 || fail_errno(failure, "sync the page file");
+}
+
+void pagestore_close(pagestore *store) {
+    if (store == NULL)
+        return;
+    cyborg_kms_index_free(store->index); /* the key is wiped with the last handle */
+    if (store->file >= 0)
+        close(store->file);
+    free(store);
+}
+
+/* --- pages --------------------------------------------------------------------------------------------- */
+
+static page_aad aad_of(const pagestore *store, uint64_t page_number) {
+    page_aad aad;
+    memcpy(aad.label, AAD_LABEL, sizeof aad.label);
+    memcpy(aad.store_id, store->header.store_id, sizeof aad.store_id);
+    for (int i = 0; i < 8; i++)
+        aad.page_number[i] = (uint8_t)(page_number >> (56 - 8 * i));
+    return aad;
+}
+
+bool pagestore_write(pagestore *store, uint64_t page_number, const uint8_t page[PAGESTORE_PAGE_LEN],
+                     pagestore_failure *failure) {
+    page_aad aad = aad_of(store, page_number);
+    uint8_t ciphertext[PAGESTORE_PAGE_LEN], overhead[CYBORG_KMS_OVERHEAD];
+    cyborg_kms_error *error = NULL;
+    if (cyborg_kms_index_encrypt_detached(store->index, (const uint8_t *)&aad, sizeof aad, page,
+                                          PAGESTORE_PAGE_LEN, ciphertext, overhead, &error) != CYBORG_KMS_OK)
+        return fail_library(failure, error);
+    return write_all(store->file, ciphertext, sizeof ciphertext, pagestore_page_offset(page_number),
+                     failure) &&
+           write_all(store->file, overhead, sizeof overhead, pagestore_overhead_offset(page_number), failure);
+}
+
+bool pagestore_read(pagestore *store, uint64_t page_number, uint8_t page[PAGESTORE_PAGE_LEN],
+                    pagestore_failure *failure) {
+    static const uint8_t never_written[CYBORG_KMS_OVERHEAD]; /* a hole in the file reads as zeros */
+    uint8_t overhead[CYBORG_KMS_OVERHEAD];
+    size_t overhead_len, page_len;
+    if (!read_up_to(store->file, overhead, sizeof overhead, pagestore_overhead_offset(page_number),
+                    &overhead_len, failure) ||
+        !read_up_to(store->file, page, PAGESTORE_PAGE_LEN, pagestore_page_offset(page_number), &page_len,
+                    failure))
+        return false;
+    if (overhead_len == 0 ||
+        (overhead_len == sizeof overhead && memcmp(overhead, never_written, overhead_len) == 0))
+        return fail(failure, CYBORG_KMS_NOT_FOUND, "page %llu was never written",
+                    (unsigned long long)page_number);
+    if (overhead_len < sizeof overhead || page_len < PAGESTORE_PAGE_LEN)
+        return fail(failure, CYBORG_KMS_CORRUPT, "the page file ends within page %llu",
+                    (unsigned long long)page_number);
+
+    page_aad aad = aad_of(store, page_number);
+    cyborg_kms_error *error = NULL;
+    if (cyborg_kms_index_decrypt_detached(store->index, (const uint8_t *)&aad, sizeof aad, page,
+                                          PAGESTORE_PAGE_LEN, overhead, page, &error) != CYBORG_KMS_OK)
+        return fail_library(failure, error);
+    return true;
+}

@@ -1,0 +1,47 @@
+# Sourced by the scripts: where things are, and what must be there.
+set -euo pipefail
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+BUILD=$ROOT/build
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$ROOT/target}
+export PATH=$PATH:$HOME/.cargo/bin
+PREFIX=$BUILD/prefix # where the tests install the library
+cd "$ROOT"
+mkdir -p "$BUILD/logs"
+
+CBINDGEN_VERSION=0.29.4
+
+say() { printf '%s\n' "$*"; }
+die() {
+    printf 'FAILED: %s\n' "$*" >&2
+    exit 1
+}
+
+# version: the crate's, from Cargo.toml.
+version() { sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1; }
+
+# need_packages PACKAGE...: installs the Debian packages that are missing.
+need_packages() {
+    local missing=() package sudo=()
+    for package in "$@"; do
+        [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
+    done
+    [ ${#missing[@]} -eq 0 ] && return
+    if [ "$(id -u)" -ne 0 ]; then
+        command -v sudo >/dev/null || die "these packages are missing: ${missing[*]}; install them as root"
+        sudo=(sudo)
+    fi
+    say "Installing from Debian: ${missing[*]}"
+    ${sudo[@]+"${sudo[@]}"} apt-get update -qq &&
+        ${sudo[@]+"${sudo[@]}"} env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >"$BUILD/logs/apt.log" 2>&1 ||
+        { tail -n 20 "$BUILD/logs/apt.log" >&2; die "apt-get could not install ${missing[*]}"; }
+}
+
+# need_commands COMMAND...: what a machine must bring.
+need_commands() {
+    local command missing=()
+    for command in "$@"; do
+        command -v "$command" >/dev/null || missing+=("$command")
+    done
+    [ ${#missing[@]} -eq 0 ] || die "these commands are missing: ${missing[*]} (Rust: https://rustup.rs; the rest: apt-get install build-essential cmake python3 python3-venv)"
+}

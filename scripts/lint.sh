@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# lint.sh check|fix: the format of the C code, and with fix of the Rust code too.
+. "$(dirname "$0")/common.sh"
+
+[ -x "$BUILD/venv/bin/clang-format" ] || scripts/setup.sh
+mapfile -t files < <(git ls-files --cached --others --exclude-standard 'examples/*.[ch]' 'tests/*.[ch]' 'benches/*.[ch]')
+case ${1:-} in
+check) "$BUILD/venv/bin/clang-format" --dry-run --Werror "${files[@]}" ;;
+fix)
+    cargo fmt
+    "$BUILD/venv/bin/clang-format" -i "${files[@]}"
+    say "Formatted the Rust code and ${#files[@]} C files."
+    ;;
+*) die "usage: lint.sh check|fix" ;;
+esac

@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# run.sh [STEP…]: all steps, or those named. One line each, its output in build/logs/STEP.log, the end of that when it
+# fails. A failed step does not stop the others.
+. "$(dirname "$0")/../scripts/common.sh"
+
+ALL=(rust_format c_format header schema clippy rust rust_core install symbols version c_tests sanitizers valgrind
+    packages interop snippets sqlite_store demo)
+[ $# -gt 0 ] || set -- "${ALL[@]}"
+
+scripts/setup.sh || die "the set-up did not work, so nothing was tested"
+passed=0 failed=()
+for step in "$@"; do
+    [ -f "tests/steps/$step.sh" ] || die "there is no step $step; there are: ${ALL[*]}"
+    printf '[%2d/%d] %-14s ' $((passed + ${#failed[@]} + 1)) $# "$step"
+    start=$SECONDS log=$BUILD/logs/$step.log
+    if bash "tests/steps/$step.sh" >"$log" 2>&1 </dev/null; then
+        passed=$((passed + 1))
+        printf 'ok      %4d s  %s\n' $((SECONDS - start)) "$(tail -n 1 "$log")"
+    else
+        failed+=("$step")
+        printf 'FAILED  %4d s  the end of %s:\n' $((SECONDS - start)) "$log"
+        tail -n 40 "$log" | sed 's/^/      | /'
+    fi
+done
+say "$passed passed, ${#failed[@]} failed${failed[*]:+: ${failed[*]}}"
+[ ${#failed[@]} -eq 0 ]

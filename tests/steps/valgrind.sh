@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# The C tests under Valgrind: no error, nothing definitely lost.
+. "$(dirname "$0")/../../scripts/common.sh"
+
+programs=(lifecycle pages keys provider store processes old_caller misuse)
+for program in "${programs[@]}"; do
+    arguments=()
+    [ "$program" != misuse ] || arguments=(tests/c/exports.txt)
+    say "--- $program"
+    valgrind --quiet --error-exitcode=99 --trace-children=yes --leak-check=full --show-leak-kinds=definite \
+        --errors-for-leak-kinds=definite \
+        "$BUILD/c_tests/$program" "${arguments[@]}" || die "$program under Valgrind"
+done
+say "${#programs[@]} programs without an error or a leak"
