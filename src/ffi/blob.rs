@@ -5,15 +5,20 @@ use std::ffi::c_char;
 use super::arg;
 use super::buffer::cyborg_kms_buffer;
 use super::error::cyborg_kms_error;
-use super::handle::{Owned, opaque};
+use super::handle::Owned;
 use super::status::{cyborg_kms_status, guard, guard_value};
 use crate::blob::Blob;
 use crate::error::{Result, fail};
 
-opaque! {
-    /// An envelope record's fields, CyborgDB's `KMSBlob`. A plain value: one thread at a time. Owned by the caller:
-    /// `cyborg_kms_blob_free`.
-    cyborg_kms_blob, Owned, BlobValue
+/// An envelope record's fields, CyborgDB's `KMSBlob`. A plain value: one thread at a time. Owned by the caller:
+/// `cyborg_kms_blob_free`.
+#[derive(Debug)]
+pub struct cyborg_kms_blob {
+    _opaque: [u8; 0],
+}
+
+impl Owned for cyborg_kms_blob {
+    type Value = BlobValue;
 }
 
 /// A blob with its texts as C strings, which live until they are set anew.

@@ -2,13 +2,18 @@
 
 use zeroize::Zeroizing;
 
-use super::handle::{Owned, opaque};
+use super::handle::Owned;
 use super::status::guard_value;
 
-opaque! {
-    /// Bytes of the library's, owned by the caller: `cyborg_kms_buffer_free`, which wipes them. A plain value: one
-    /// thread at a time writes or frees it.
-    cyborg_kms_buffer, Owned, Zeroizing<Vec<u8>>
+/// Bytes of the library's, owned by the caller: `cyborg_kms_buffer_free`, which wipes them. A plain value: one
+/// thread at a time writes or frees it.
+#[derive(Debug)]
+pub struct cyborg_kms_buffer {
+    _opaque: [u8; 0],
+}
+
+impl Owned for cyborg_kms_buffer {
+    type Value = Zeroizing<Vec<u8>>;
 }
 
 /// The buffer's first byte. Borrowed, as long as the buffer lives; NULL for NULL. Any thread.

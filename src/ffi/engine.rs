@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::arg;
 use super::buffer::cyborg_kms_buffer;
 use super::error::cyborg_kms_error;
-use super::handle::{Counted, opaque};
+use super::handle::Counted;
 use super::status::{cyborg_kms_status, guard, guard_value};
 use super::store::cyborg_kms_store;
 use crate::clock::SystemClock;
@@ -15,10 +15,15 @@ use crate::engine::Engine;
 use crate::error::{Result, fail};
 use crate::name::IndexName;
 
-opaque! {
-    /// A registry of slots, a store of records and a cache of KEKs. Used by many threads at once. Owned by the caller:
-    /// `cyborg_kms_engine_free`.
-    cyborg_kms_engine, Counted, Engine
+/// A registry of slots, a store of records and a cache of KEKs. Used by many threads at once. Owned by the caller:
+/// `cyborg_kms_engine_free`.
+#[derive(Debug)]
+pub struct cyborg_kms_engine {
+    _opaque: [u8; 0],
+}
+
+impl Counted for cyborg_kms_engine {
+    type Value = Engine;
 }
 
 /// What an engine has counted since it was opened; `cyborg_kms_engine_stats`.

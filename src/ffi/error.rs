@@ -2,13 +2,18 @@
 
 use std::ffi::{CString, c_char};
 
-use super::handle::{Owned, opaque};
+use super::handle::Owned;
 use super::status::{CYBORG_KMS_OK, cyborg_kms_status, guard_value};
 use crate::error::Error;
 
-opaque! {
-    /// Why a call failed. Owned by the caller: `cyborg_kms_error_free`.
-    cyborg_kms_error, Owned, ErrorTexts
+/// Why a call failed. Owned by the caller: `cyborg_kms_error_free`.
+#[derive(Debug)]
+pub struct cyborg_kms_error {
+    _opaque: [u8; 0],
+}
+
+impl Owned for cyborg_kms_error {
+    type Value = ErrorTexts;
 }
 
 /// An error with its texts as C strings, which live as long as it.

@@ -76,20 +76,3 @@ pub(super) trait Counted: Sized {
         }
     }
 }
-
-/// Declares an opaque type of the header.
-macro_rules! opaque {
-    ($(#[$doc:meta])* $name:ident, $ownership:ident, $value:ty) => {
-        $(#[$doc])*
-        #[repr(C)]
-        #[derive(Debug)]
-        pub struct $name {
-            _opaque: [u8; 0],
-        }
-
-        impl $crate::ffi::handle::$ownership for $name {
-            type Value = $value;
-        }
-    };
-}
-pub(super) use opaque;

@@ -5,15 +5,20 @@ use std::ffi::c_char;
 use super::arg;
 use super::engine::cyborg_kms_engine;
 use super::error::cyborg_kms_error;
-use super::handle::{Counted, opaque};
+use super::handle::Counted;
 use super::status::{cyborg_kms_status, guard, guard_value};
 use crate::engine::OpenOptions;
 use crate::error::{Result, fail};
 use crate::index::{About, Index};
 
-opaque! {
-    /// An open index. Used by many threads at once. Owned by the caller: `cyborg_kms_index_free`.
-    cyborg_kms_index, Counted, Index
+/// An open index. Used by many threads at once. Owned by the caller: `cyborg_kms_index_free`.
+#[derive(Debug)]
+pub struct cyborg_kms_index {
+    _opaque: [u8; 0],
+}
+
+impl Counted for cyborg_kms_index {
+    type Value = Index;
 }
 
 /// Bytes of a KEK and of a data key.

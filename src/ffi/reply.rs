@@ -3,15 +3,20 @@
 use std::ffi::c_char;
 
 use super::arg;
-use super::handle::{Owned, opaque};
+use super::handle::Owned;
 use super::status::{cyborg_kms_status, guard_value};
 use crate::error::{Error, Result, Status, fail};
 use crate::reply::Reply;
 
-opaque! {
-    /// What a callback answers through: once, from any thread, at once or later. Freed without an answer, that call
-    /// is `INTERNAL`.
-    cyborg_kms_reply, Owned, Reply
+/// What a callback answers through: once, from any thread, at once or later. Freed without an answer, that call
+/// is `INTERNAL`.
+#[derive(Debug)]
+pub struct cyborg_kms_reply {
+    _opaque: [u8; 0],
+}
+
+impl Owned for cyborg_kms_reply {
+    type Value = Reply;
 }
 
 /// Answers with bytes, which are copied, and takes the reply over.

@@ -5,13 +5,18 @@ use std::sync::Arc;
 
 use super::arg;
 use super::error::cyborg_kms_error;
-use super::handle::{Counted, opaque};
+use super::handle::Counted;
 use super::status::{cyborg_kms_status, guard, guard_value};
 use crate::store::{self, Store};
 
-opaque! {
-    /// A place for envelope records. Used by many threads at once. Owned by the caller: `cyborg_kms_store_free`.
-    cyborg_kms_store, Counted, Arc<dyn Store>
+/// A place for envelope records. Used by many threads at once. Owned by the caller: `cyborg_kms_store_free`.
+#[derive(Debug)]
+pub struct cyborg_kms_store {
+    _opaque: [u8; 0],
+}
+
+impl Counted for cyborg_kms_store {
+    type Value = Arc<dyn Store>;
 }
 
 /// Opens a store.
