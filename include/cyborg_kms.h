@@ -1243,14 +1243,12 @@ uint32_t cyborg_kms_abi_version(void);
 
 // Fills `out` with a random key of the operating system's (`getrandom`).
 //
-// `out_len`: must be 32. Any thread.
-// Returns `INVALID_ARGUMENT` (`out` is NULL, or another length), `INTERNAL` (the system gives no random bytes).
+// `out_len`: 1 byte and up; a KEK has 32. Any thread.
+// Returns `INVALID_ARGUMENT` (NULL, or no bytes), `INTERNAL` (the system gives no random bytes).
 //
 // # Safety
 // `out` points to `out_len` writable bytes; `error` is NULL or a valid place.
-cyborg_kms_status cyborg_kms_random_key(uint8_t *out,
-                                        size_t out_len,
-                                        cyborg_kms_error **error);
+cyborg_kms_status cyborg_kms_random_key(uint8_t *out, size_t out_len, cyborg_kms_error **error);
 
 // Overwrites `len` bytes with zeros, in a way that no compiler removes. NULL does nothing. Any thread.
 //

@@ -11,8 +11,11 @@ type Accept<T> = Box<dyn FnOnce(&[u8], u64) -> Result<T> + Send>;
 
 /// The side that answers. Dropped without an answer it is `INTERNAL` for the waiting side.
 pub struct Reply {
-    answer: Option<Box<dyn FnOnce(Result<(&[u8], u64)>) + Send>>,
+    answer: Option<Deliver>,
 }
+
+/// Hands what was answered, bytes and revision, to the waiting side.
+type Deliver = Box<dyn FnOnce(Result<(&[u8], u64)>) + Send>;
 
 /// The side that waits.
 pub struct Answer<T> {

@@ -198,7 +198,7 @@ impl Blob {
     /// A record as CyborgDB's service would store it for AWS KMS.
     pub fn sample() -> Blob {
         // SAFETY: no arguments; NULL is not returned.
-        let blob = Blob(unsafe { ffi::cyborg_kms_blob_new() });
+        let blob = Blob(ffi::cyborg_kms_blob_new());
         call!(cyborg_kms_blob_set_kms_name(blob.0, c"prod".as_ptr()));
         call!(cyborg_kms_blob_set_provider(blob.0, c"aws-kms".as_ptr()));
         call!(cyborg_kms_blob_set_key_id(blob.0, c"arn:aws:kms:us-east-1:123456789012:key/abcd".as_ptr()));

@@ -49,7 +49,7 @@ impl Cache {
     }
 
     /// How many indexes have an entry.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.entries.len()
     }
 

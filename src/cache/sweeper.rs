@@ -172,15 +172,13 @@ impl Shared {
     }
 
     fn next_due(&self) -> Option<(Arc<Entry>, u64)> {
-        let due = {
-            let mut locked = self.lock();
-            let now = self.clock.now();
-            let mut due = None;
-            while due.is_none() && !locked.queue.ended && locked.queue.due.peek()?.0.at <= now {
-                due = locked.queue.due.pop()?.0.entry.upgrade().map(|entry| (entry, now));
+        let mut locked = self.lock();
+        let now = self.clock.now();
+        while !locked.queue.ended && locked.queue.due.peek()?.0.at <= now {
+            if let Some(entry) = locked.queue.due.pop()?.0.entry.upgrade() {
+                return Some((entry, now));
             }
-            due
-        };
-        due
+        }
+        None
     }
 }

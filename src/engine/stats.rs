@@ -55,7 +55,7 @@ impl Core {
         Stats {
             cache_hits: counters.cache_hits.sum(),
             cache_misses: read(&counters.cache_misses),
-            cache_entries: self.cache.len() as u64,
+            cache_entries: self.cache.count() as u64,
             kms_calls: read(&counters.kms_calls),
             kms_errors: read(&counters.kms_errors),
             kms_retries: read(&counters.kms_retries),

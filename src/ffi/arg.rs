@@ -129,31 +129,45 @@ pub(super) unsafe fn handle_place<'a, H>(out: *mut *mut H, name: &str) -> Result
 /// `options` is NULL or points to `struct_size` readable bytes; all zeros must be a valid `T`, as must be whatever
 /// C may put into its fields.
 pub(super) unsafe fn sized<T: Copy>(options: *const T, name: &str) -> Result<Option<T>> {
+    // SAFETY: as the caller promises.
+    let Some((value, known)) = unsafe { sized_prefix(options, name) }? else { return Ok(None) };
+    known.map(|()| Some(value))
+}
+
+/// The same with the refusal of what we don't know apart: callbacks have a `destroy` that must run even then.
+///
+/// # Safety
+/// As for [`sized`].
+pub(super) unsafe fn sized_prefix<T: Copy>(options: *const T, name: &str) -> Result<Option<(T, Result<()>)>> {
     if options.is_null() {
         return Ok(None);
     }
     // SAFETY: every such struct starts with its size.
     let size = unsafe { options.cast::<usize>().read_unaligned() };
-    if size < size_of::<usize>() {
-        return Err(fail!(InvalidArgument, "{name}: struct_size is {size}: set it to sizeof of the struct"));
-    }
-    if size > 64 << 10 {
-        return Err(fail!(InvalidArgument, "{name}: struct_size is {size}: it was not set"));
-    }
-    let known = size.min(size_of::<T>());
-    // SAFETY: the caller's struct has `size` bytes.
-    let tail = unsafe { std::slice::from_raw_parts(options.cast::<u8>().add(known), size - known) };
-    if tail.iter().any(|byte| *byte != 0) {
+    if size < size_of::<usize>() || size > MAX_STRUCT {
         return Err(fail!(
             InvalidArgument,
-            "{name}: it has settings that this version ({}) does not know: use a newer library",
-            env!("CARGO_PKG_VERSION")
+            "{name}: struct_size is {size}: set it to sizeof of the struct, and its other fields to 0 or a value"
         ));
     }
+    let known = size.min(size_of::<T>());
     let mut value = MaybeUninit::<T>::zeroed();
-    // SAFETY: `known` bytes are readable there and fit into `value`; zeros and what C wrote are a valid `T`.
-    unsafe {
+    // SAFETY: the caller's struct has `size` bytes; `known` of them fit into `value`; zeros and what C wrote are a
+    // valid `T`.
+    let (tail, value) = unsafe {
         std::ptr::copy_nonoverlapping(options.cast::<u8>(), value.as_mut_ptr().cast::<u8>(), known);
-        Ok(Some(value.assume_init()))
+        (std::slice::from_raw_parts(options.cast::<u8>().add(known), size - known), value.assume_init())
+    };
+    if tail.iter().all(|byte| *byte == 0) {
+        return Ok(Some((value, Ok(()))));
     }
+    let refusal = fail!(
+        InvalidArgument,
+        "{name}: it has settings that this version ({}) does not know: use a newer library",
+        env!("CARGO_PKG_VERSION")
+    );
+    Ok(Some((value, Err(refusal))))
 }
+
+/// No struct of ours will be this large: a size above was never set.
+const MAX_STRUCT: usize = 64 << 10;

@@ -4,9 +4,9 @@ use std::ffi::{CStr, c_char, c_void};
 
 use zeroize::Zeroize;
 
+use super::arg;
 use super::error::cyborg_kms_error;
 use super::status::{cyborg_kms_status, guard, guard_value};
-use super::{arg, index::CYBORG_KMS_KEY_LEN};
 use crate::error::fail;
 
 const VERSION: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
@@ -31,8 +31,8 @@ pub extern "C" fn cyborg_kms_abi_version() -> u32 {
 
 /// Fills `out` with a random key of the operating system's (`getrandom`).
 ///
-/// `out_len`: must be 32. Any thread.
-/// Returns `INVALID_ARGUMENT` (`out` is NULL, or another length), `INTERNAL` (the system gives no random bytes).
+/// `out_len`: 1 byte and up; a KEK has 32. Any thread.
+/// Returns `INVALID_ARGUMENT` (NULL, or no bytes), `INTERNAL` (the system gives no random bytes).
 ///
 /// # Safety
 /// `out` points to `out_len` writable bytes; `error` is NULL or a valid place.
@@ -45,11 +45,8 @@ pub unsafe extern "C" fn cyborg_kms_random_key(
     // SAFETY: as the caller promises.
     unsafe {
         guard(error, || {
-            if out_len != CYBORG_KMS_KEY_LEN {
-                return Err(fail!(
-                    InvalidArgument,
-                    "a key has {CYBORG_KMS_KEY_LEN} bytes, out_len is {out_len}"
-                ));
+            if out_len == 0 {
+                return Err(fail!(InvalidArgument, "out_len is 0: a key needs bytes"));
             }
             crate::crypto::secret::random(arg::bytes_mut(out, out_len, "out")?)
         })

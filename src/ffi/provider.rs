@@ -154,10 +154,12 @@ pub unsafe extern "C" fn cyborg_kms_engine_register_provider(
     // SAFETY: as the caller promises.
     unsafe {
         guard(error, || {
-            let callbacks = arg::sized(callbacks, "callbacks")?
+            let (callbacks, known) = arg::sized_prefix(callbacks, "callbacks")?
                 .ok_or_else(|| fail!(InvalidArgument, "callbacks is NULL"))?;
             // From here on `destroy` runs on every path.
-            let provider = CProvider::new(callbacks, UserData::new(user_data, callbacks.destroy))?;
+            let user_data = UserData::new(user_data, callbacks.destroy);
+            known?;
+            let provider = CProvider::new(callbacks, user_data)?;
             let engine = arg::counted(engine, "engine")?;
             engine.register_provider(arg::text(provider_name, "provider_name")?, Arc::new(provider))
         })

@@ -101,10 +101,11 @@ pub unsafe extern "C" fn cyborg_kms_store_open_callbacks(
     unsafe {
         guard(error, || {
             let place = arg::handle_place(out, "out");
-            let callbacks = arg::sized(callbacks, "callbacks")?
+            let (callbacks, known) = arg::sized_prefix(callbacks, "callbacks")?
                 .ok_or_else(|| fail!(InvalidArgument, "callbacks is NULL"))?;
             // From here on `destroy` runs on every path.
             let user_data = UserData::new(user_data, callbacks.destroy);
+            known?;
             let store: Arc<dyn Store> = Arc::new(CallbackStore::new(callbacks, user_data)?);
             *place? = cyborg_kms_store::give(store);
             Ok(())
