@@ -30,7 +30,10 @@ impl Tmpfs {
 
 fn mount(arguments: &[&str], path: &Path) {
     let status = Command::new("mount").args(arguments).arg(path).status().unwrap();
-    assert!(status.success(), "mount {arguments:?} {path:?} failed: these tests need root and the right to mount");
+    assert!(
+        status.success(),
+        "mount {arguments:?} {path:?} failed: these tests need root and the right to mount"
+    );
 }
 
 impl Drop for Tmpfs {
@@ -40,7 +43,8 @@ impl Drop for Tmpfs {
 }
 
 fn files(root: &Path) -> usize {
-    let count = |folder: &str| std::fs::read_dir(root.join("_catalog").join(folder)).map_or(0, Iterator::count);
+    let count =
+        |folder: &str| std::fs::read_dir(root.join("_catalog").join(folder)).map_or(0, Iterator::count);
     count("config") + count(".cyborg_kms")
 }
 

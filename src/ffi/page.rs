@@ -118,6 +118,9 @@ pub unsafe extern "C" fn cyborg_kms_index_decrypt(
             })?;
             let at = place_of(out, len, sealed, sealed_len)?;
             refuse_overlap(aad, out, len)?;
+            if at.is_some() {
+                refuse_overlap(aad, sealed, sealed_len)?;
+            }
             if out_capacity < len {
                 *out_len = len;
                 return Err(fail!(BufferTooSmall, "out has {out_capacity} bytes, the plaintext needs {len}"));
@@ -164,9 +167,16 @@ pub unsafe extern "C" fn cyborg_kms_index_encrypt_detached(
             let index: &Index = arg::counted(index, "index")?;
             let aad = arg::bytes(aad, aad_len, "aad")?;
             let buffers = detached(plaintext, "plaintext", out, len)?;
+            // The overhead is written before the inputs are read.
+            let apart = [(aad.as_ptr(), aad_len), (plaintext, len), (out.cast_const(), len)];
+            if apart.iter().any(|(data, len)| arg::overlap(*data, *len, overhead, OVERHEAD)) {
+                return Err(fail!(
+                    InvalidArgument,
+                    "overhead overlaps another argument: give it a place of its own"
+                ));
+            }
             let overhead = arg::place(overhead.cast::<[u8; OVERHEAD]>(), "overhead")?;
             refuse_overlap(aad, out, len)?;
-            refuse_overlap(&*overhead, out, len)?;
             index.encrypt_detached(aad, buffers, overhead)
         })
     }
@@ -316,6 +326,7 @@ pub unsafe extern "C" fn cyborg_kms_index_derive_key(
             let context = arg::bytes(context, context_len, "context")?;
             refuse_overlap(context, out, out_len)?;
             let label = arg::text(label, "label");
+            refuse_overlap(label.as_ref().map_or(&[], |label| label.as_bytes()), out, out_len)?;
             let out = arg::bytes_mut(out, out_len, "out")?;
             out.zeroize();
             arg::counted(index, "index")?.derive_key(label?, context, out)

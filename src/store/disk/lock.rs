@@ -44,12 +44,18 @@ impl LockGuard {
 
     /// Opens the lock's file; a child that is forked before `drop` closes it and so does not hold the lock.
     fn open(path: &Path) -> rustix::io::Result<LockGuard> {
-        let _no_fork = fork::no_fork();
-        let file = open(path)?;
-        // With hundreds of locks held at once one may go unheeded: then a child's copy lasts until it ends or
-        // execs, and only where this process dies before it unlocks.
-        fork::hold_fd(file.as_raw_fd());
-        Ok(LockGuard { file })
+        loop {
+            let forks = fork::forks();
+            let file = open(path)?;
+            // Not around the opening: a file server that hangs must not keep the host from forking.
+            let _no_fork = fork::no_fork();
+            if fork::forks() == forks {
+                // With hundreds of locks held at once one may go unheeded: then a child's copy lasts until it ends
+                // or execs, and matters only where this process dies before it unlocks.
+                fork::hold_fd(file.as_raw_fd());
+                return Ok(LockGuard { file });
+            }
+        }
     }
 
     /// Whether the lock was had; `false`: its file is not at its path any more, so it keeps nobody out.
