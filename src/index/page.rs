@@ -5,7 +5,7 @@ use crate::cache::Use;
 use crate::clock::SECOND;
 use crate::crypto::page::{self, Buffers, DataKey, Format, HEADER_LEN, NONCE_LEN, OVERHEAD, TAG_LEN};
 use crate::crypto::secret::SecretKey;
-use crate::error::{Result, fail};
+use crate::error::{Result, Status, fail};
 use crate::keys::Keys;
 use crate::registry::{CAN_DECRYPT, CAN_ENCRYPT};
 
@@ -77,7 +77,9 @@ impl Index {
         let (overhead, body) = split_sealed(sealed)?;
         let end = BODY + body.len();
         let opened = self.decrypt_detached(aad, Buffers::InPlace(&mut sealed[BODY..end]), &overhead);
-        if opened.is_ok() && to_front {
+        if opened.as_ref().is_err_and(|error| error.status() == Status::AuthenticationFailed) {
+            sealed.fill(0);
+        } else if opened.is_ok() && to_front {
             sealed.copy_within(BODY..end, 0);
             // What the move left behind is plaintext too.
             sealed[end - BODY..].fill(0);
