@@ -88,12 +88,20 @@ pub fn constant_time_eq(a: &[u8], b: &[u8]) -> bool {
 
 /// HKDF-SHA-256 without salt; the info in parts.
 fn hkdf(key: &[u8], info: &[&[u8]], out: &mut [u8]) -> Result<()> {
+    let expanded = extract_and_expand(key, info, out);
+    burn_stack();
+    if expanded {
+        return Ok(());
+    }
+    Err(fail!(InvalidArgument, "can't derive {} bytes: at most {MAX_DERIVED}", out.len()))
+}
+
+/// Apart: what HMAC leaves in its frame lies below the caller's, where `burn_stack` wipes it.
+#[inline(never)]
+fn extract_and_expand(key: &[u8], info: &[&[u8]], out: &mut [u8]) -> bool {
     let (mut pseudorandom_key, hkdf) = Hkdf::<Sha256>::extract(None, key);
     pseudorandom_key.zeroize();
-    let result = hkdf.expand_multi_info(info, out);
-    drop(hkdf);
-    burn_stack();
-    result.map_err(|_| fail!(InvalidArgument, "can't derive {} bytes: at most {MAX_DERIVED}", out.len()))
+    hkdf.expand_multi_info(info, out).is_ok()
 }
 
 #[cfg(test)]
