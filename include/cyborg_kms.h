@@ -1205,7 +1205,8 @@ cyborg_kms_status cyborg_kms_index_unwrap_data_key(cyborg_kms_index *index,
 // Derives a key: HKDF-SHA-256 (RFC 5869) of the index's derivation key. The same label and context give the same bytes
 // for as long as the index lives, through every rotation: for tokens, salted hashes, sub-keys.
 //
-// `label`: what it is for. `context`, `context_len`: any bytes. `out`, `out_len`: 1 to 8,160 bytes; zeros on failure.
+// `label`: what it is for. `context`, `context_len`: any bytes. `out`, `out_len`: 1 to 8,160 bytes; zeros on failure,
+// untouched with another length.
 // Any thread. Returns `INVALID_ARGUMENT`, `UNSUPPORTED` (the index holds only its KEK), `ACCESS_DENIED` (a capability),
 // and as `cyborg_kms_index_open` when it had to ask.
 //

@@ -10,6 +10,7 @@ use super::error::cyborg_kms_error;
 use super::handle::Owned;
 use super::index::{CYBORG_KMS_KEY_LEN, cyborg_kms_index};
 use super::status::{cyborg_kms_status, guard};
+use crate::crypto::derive::check_derived_len;
 use crate::crypto::page::{Buffers, HEADER_LEN, NONCE_LEN, OVERHEAD, parse_header};
 use crate::crypto::secret::SecretKey;
 use crate::error::{Result, fail};
@@ -303,7 +304,8 @@ pub unsafe extern "C" fn cyborg_kms_index_unwrap_data_key(
 /// Derives a key: HKDF-SHA-256 (RFC 5869) of the index's derivation key. The same label and context give the same bytes
 /// for as long as the index lives, through every rotation: for tokens, salted hashes, sub-keys.
 ///
-/// `label`: what it is for. `context`, `context_len`: any bytes. `out`, `out_len`: 1 to 8,160 bytes; zeros on failure.
+/// `label`: what it is for. `context`, `context_len`: any bytes. `out`, `out_len`: 1 to 8,160 bytes; zeros on failure,
+/// untouched with another length.
 /// Any thread. Returns `INVALID_ARGUMENT`, `UNSUPPORTED` (the index holds only its KEK), `ACCESS_DENIED` (a capability),
 /// and as `cyborg_kms_index_open` when it had to ask.
 ///
@@ -324,6 +326,8 @@ pub unsafe extern "C" fn cyborg_kms_index_derive_key(
     unsafe {
         guard(error, || {
             let context = arg::bytes(context, context_len, "context")?;
+            // A length that can't be is not a place to write zeros to.
+            check_derived_len(out_len)?;
             refuse_overlap(context, out, out_len)?;
             let label = arg::text(label, "label");
             refuse_overlap(label.as_ref().map_or(&[], |label| label.as_bytes()), out, out_len)?;
