@@ -23,7 +23,7 @@ has() { nm -D "$1" >"$BUILD/logs/nm.out" && grep -q "$2" "$BUILD/logs/nm.out" ||
 has "$library" __asan_init
 has "$BUILD/c_tests_sanitized/pages" __asan_init
 has "$BUILD/c_tests_sanitized/pages" __ubsan
-ldd "$BUILD/c_tests_sanitized/pages" | grep -q "$sanitized/lib" || die "the tests do not use the sanitized library"
+ldd "$BUILD/c_tests_sanitized/pages" | grep "$sanitized/lib" >/dev/null || die "the tests do not use the sanitized library"
 
 ASAN_OPTIONS=detect_leaks=1 ctest --test-dir "$BUILD/c_tests_sanitized" --output-on-failure --output-log "$BUILD/logs/ctest_sanitized.out"
 sed -n 's/^100% tests passed, 0 tests failed out of \(.*\)$/\1 programs passed, library and tests sanitized/p' "$BUILD/logs/ctest_sanitized.out" | grep .
