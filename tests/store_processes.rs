@@ -19,7 +19,7 @@ const STEPS: usize = 15;
 fn race(test: &str, root: &Path) -> Vec<String> {
     let mut children: Vec<Child> = (0..PROCESSES)
         .map(|number| {
-            start_and_meet(again(&[], test, "racer", &[root.to_str().unwrap(), &number.to_string()]))
+            start_and_meet(again(&[], test, "racer", &[root.to_str().unwrap(), &number.to_string()])).0
         })
         .collect();
     for child in &mut children {
@@ -110,7 +110,7 @@ fn lock_of_another(root: &Path, index: &str) -> Child {
     let lock = std::fs::read_dir(private(root)).unwrap().next().unwrap().unwrap().path();
     let mut command = Command::new("flock");
     command.arg(lock).args(["-c", "echo; echo here; cat"]);
-    start_and_meet(command)
+    start_and_meet(command).0
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What the stores' tests share: calls in short, and this test program started again as another process.
 #![allow(dead_code)] // Each test program uses a part.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
@@ -112,37 +112,33 @@ pub fn succeed(command: &mut Command) -> String {
     text
 }
 
-/// Says on standard output that this child got so far, and waits for a line on standard input.
+/// Says on standard output that this thread of a child got so far, and waits for the end of standard input.
 pub fn meet() {
-    println!("\nhere");
+    let thread = std::fs::read_link("/proc/thread-self").unwrap();
+    println!("\nhere {}", thread.file_name().unwrap().to_str().unwrap());
     std::io::stdout().flush().unwrap();
-    std::io::stdin().read_line(&mut String::new()).unwrap();
+    // Another thread reads: whether strace counts the call in which it finds a thread is left to chance.
+    std::thread::spawn(|| std::io::stdin().read_line(&mut String::new()).unwrap()).join().unwrap();
 }
 
-/// Starts a child and waits until it has called `meet`. It goes on when its standard input is closed.
-pub fn start_and_meet(mut command: Command) -> Child {
+/// Starts a child and waits until it says "here", with what stands behind that.
+/// It goes on when its standard input is closed.
+pub fn start_and_meet(mut command: Command) -> (Child, String) {
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    while read_line(&mut child) != "here" {}
-    child
-}
-
-/// The child's next line, byte by byte: a buffer would swallow what comes behind it.
-fn read_line(child: &mut Child) -> String {
-    let output = child.stdout.as_mut().unwrap();
-    let mut line = Vec::new();
-    let mut byte = [0];
-    while byte != *b"\n" {
-        assert_eq!(output.read(&mut byte).unwrap(), 1, "the child ended before it was ready");
-        line.push(byte[0]);
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    while !line.starts_with("here") {
+        line.clear();
+        assert_ne!(output.read_line(&mut line).unwrap(), 0, "the child ended before it was ready");
     }
-    String::from_utf8(line).unwrap().trim().to_owned()
+    child.stdout = Some(output.into_inner());
+    (child, line.trim_start_matches("here").trim().to_owned())
 }
 
 /// Starts a child that waits in `meet_traced`, and traces the thread that waits from there to its end, with
 /// what is injected (strace's `--inject`). Other threads, and how the program was loaded, are not in the trace.
 pub fn traced(command: Command, injected: &[String]) -> (String, Output) {
-    let mut child = start_and_meet(command);
-    let thread = read_line(&mut child);
+    let (mut child, thread) = start_and_meet(command);
     let log = tempfile::NamedTempFile::new().unwrap();
     let mut strace = Command::new("strace");
     strace.args(["-s", "256", "-p", &thread, "-o"]).arg(log.path());
@@ -154,6 +150,7 @@ pub fn traced(command: Command, injected: &[String]) -> (String, Output) {
     let mut said = String::new();
     BufReader::new(strace.stderr.take().unwrap()).read_line(&mut said).unwrap();
     assert!(said.contains("attached"), "strace can't trace a child of this test: {said}");
+    drop(child.stdin.take());
     let output = child.wait_with_output().unwrap();
     strace.wait().unwrap();
     (std::fs::read_to_string(log.path()).unwrap(), output)
@@ -163,13 +160,7 @@ pub fn traced(command: Command, injected: &[String]) -> (String, Output) {
 pub fn meet_traced() {
     // Refused where the kernel has no such restriction.
     let _ = rustix::process::set_ptracer(rustix::process::PTracer::Any);
-    let thread = std::fs::read_link("/proc/thread-self").unwrap();
-    println!("\nhere\n{}", thread.file_name().unwrap().to_str().unwrap());
-    std::io::stdout().flush().unwrap();
-    // Not by reading: the trace would count the call, or not, depending on when strace attached.
-    let stdin = std::io::stdin();
-    let mut closed = [rustix::event::PollFd::new(&stdin, rustix::event::PollFlags::IN)];
-    while rustix::event::poll(&mut closed, None).is_err() {}
+    meet();
 }
 
 /// Puts a mark into a trace of system calls.
