@@ -220,7 +220,7 @@ impl Core {
     fn next_look(&self, valid_until: u64, now: u64) -> u64 {
         let settings = self.cache_settings();
         let ttl = nanoseconds(settings.ttl);
-        let ahead = (ttl as f64 * (1.0 - settings.refresh_ahead)) as u64;
+        let ahead = ttl - (ttl as f64 * settings.refresh_ahead) as u64;
         let refresh_at = valid_until.saturating_sub(ahead);
         if settings.refresh_ahead > 0.0 && refresh_at > now && !self.store.is_caller_thread_only() {
             refresh_at
