@@ -2,6 +2,7 @@
 //! the engine, and never the parent's after a fork.
 
 use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::error::{Result, fail};
@@ -23,6 +24,7 @@ pub fn is_library_thread() -> bool {
 #[derive(Debug, Default)]
 pub struct Runtime {
     started: Mutex<Option<Started>>,
+    ended: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -43,6 +45,9 @@ impl Runtime {
     fn handle(&self) -> Result<tokio::runtime::Handle> {
         let _no_fork = fork::no_fork();
         let mut started = self.started.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.ended.load(Ordering::Relaxed) {
+            return Err(fail!(Cancelled, "the engine was freed: its threads have ended"));
+        }
         let generation = fork::generation();
         if let Some(current) = started.take_if(|current| current.generation != generation) {
             // The parent's threads do not exist here: waiting for them would be for ever.
@@ -84,11 +89,13 @@ pub fn start_thread(name: &str, work: impl FnOnce() + Send + 'static) -> Result<
 }
 
 impl Runtime {
-    /// Waits for the callbacks under way. Not to be called on a thread of the library, which can't wait for itself.
+    /// Starts no thread any more and waits for the callbacks under way. Not to be called on a thread of the library, which can't wait for itself.
     pub fn end(&self) {
         let started = {
             let _no_fork = fork::no_fork();
-            self.started.lock().unwrap_or_else(PoisonError::into_inner).take()
+            let mut started = self.started.lock().unwrap_or_else(PoisonError::into_inner);
+            self.ended.store(true, Ordering::Relaxed);
+            started.take()
         };
         match started {
             Some(parents) if parents.generation != fork::generation() => std::mem::forget(parents),

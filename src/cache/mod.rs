@@ -2,12 +2,14 @@
 
 mod entry;
 mod flight;
+mod load;
 mod sweeper;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-pub use entry::{Entry, LiveKeys, Load, Loaded, Use};
+pub use entry::{Entry, LiveKeys};
+pub use load::{Former, Load, Loaded, Use, is_passing};
 pub use sweeper::{Sweeper, Work};
 
 use crate::clock::Clock;
@@ -17,6 +19,8 @@ use crate::sys::fork;
 
 /// How many entries are looked at to find one to evict.
 const EVICTION_SAMPLE: usize = 32;
+/// How many are passed over on the way because a handle is open on them.
+const EVICTION_SEARCH: usize = 1024;
 
 /// The entries of an engine.
 #[derive(Debug)]
@@ -74,9 +78,8 @@ impl Cache {
         if let Some(cached) = entries.get(name.as_str()) {
             return cached.entry.share();
         }
-        if entries.len() >= self.max_entries.load(Ordering::Relaxed) {
-            self.evict_one();
-        }
+        let limit = self.max_entries.load(Ordering::Relaxed);
+        while entries.len() >= limit && self.evict_one() {}
         let cached = entries.get_or_insert_with(name.as_str().into(), || {
             Arc::new(Cached {
                 entry: Striped::new(Entry::new(name.clone(), Arc::clone(&self.clock))),
@@ -86,11 +89,14 @@ impl Cache {
         cached.entry.share()
     }
 
-    /// Removes the entry of an index that turned out not to be there, unless someone got keys or a handle.
+    /// Removes the entry of an index that turned out not to be there, unless someone got keys, a handle or a failure
+    /// that stands for a while.
     pub fn forget_if_empty(&self, name: &IndexName) {
         let _no_fork = fork::no_fork();
         let entries = self.entries.pin();
-        let idle = |cached: &Arc<Cached>| !cached.entry.is_shared() && !cached.entry.is_live();
+        let idle = |cached: &Arc<Cached>| {
+            !cached.entry.is_shared() && !cached.entry.is_live() && !cached.entry.has_failed()
+        };
         let _ = entries.remove_if(name.as_str(), |_, cached| idle(cached));
     }
 
@@ -115,17 +121,33 @@ impl Cache {
         }
     }
 
-    /// Evicts the least recently opened of some entries; one with open handles keeps its keys for them.
-    fn evict_one(&self) {
+    /// Evicts the least recently opened of some entries that no handle is open on: one with handles must be found
+    /// by whoever opens it again, and by `evict`. Returns whether there was one.
+    fn evict_one(&self) -> bool {
         let entries = self.entries.pin();
         let oldest = entries
             .iter()
+            .take(EVICTION_SEARCH)
+            .filter(|(_, cached)| !cached.entry.is_shared())
             .take(EVICTION_SAMPLE)
-            .min_by_key(|(_, cached)| (cached.entry.is_shared(), cached.opened_at.load(Ordering::Relaxed)));
-        let Some((name, cached)) = oldest else { return };
+            .min_by_key(|(_, cached)| cached.opened_at.load(Ordering::Relaxed));
+        let Some((name, cached)) = oldest else { return false };
         entries.remove(name);
+        // A handle that was opened since keeps its keys.
         if !cached.entry.is_shared() {
             cached.entry.clear();
         }
+        true
+    }
+
+    /// Leaves every entry to the handles that are open on it: no opening finds them any more.
+    pub fn forget_all(&self) {
+        let _no_fork = fork::no_fork();
+        self.entries.pin().retain(|_, cached| {
+            if !cached.entry.is_shared() {
+                cached.entry.clear();
+            }
+            false
+        });
     }
 }

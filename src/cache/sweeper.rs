@@ -87,6 +87,9 @@ impl Sweeper {
             // Its thread does not exist in this process, there is nothing to join.
             std::mem::forget(parents);
         }
+        if self.shared.lock().queue.ended {
+            return Ok(());
+        }
         let first = self.shared.push(at, entry);
         match &*thread {
             // It sleeps until what was first before.

@@ -1,12 +1,13 @@
 //! From a record to the keys of an index: read, unwrap by the slot's KMS, check, unwrap the data keys.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use super::Core;
 use super::core::nanoseconds;
 use super::stats::count;
 use crate::blob::{self, Record, State, WrappedKek};
-use crate::cache::{Load, Loaded};
+use crate::cache::{Former, Load, Loaded, is_passing};
 use crate::call::Call;
 use crate::clock::SECOND;
 use crate::crypto::secret::SecretKey;
@@ -20,29 +21,27 @@ use crate::registry::CAN_ALL;
 pub(super) struct Loader<'a> {
     core: &'a Core,
     given: Option<&'a SecretKey>,
+    asked_kms: Cell<bool>,
 }
+
+/// A record, until when it may be sealed by, and why it is not the store's present one, if so.
+type Known = (Arc<Record>, u64, Option<Error>);
 
 impl<'a> Loader<'a> {
     pub(super) fn new(core: &'a Core, given: Option<&'a SecretKey>) -> Loader<'a> {
-        Loader { core, given }
+        Loader { core, given, asked_kms: Cell::new(false) }
     }
 
-    /// The record and until when it may be sealed by. What was read last serves on while the store fails.
-    fn record(
-        &self,
-        call: &Call,
-        name: &IndexName,
-        former: Option<&Loaded>,
-        now: u64,
-    ) -> Result<(Arc<Record>, u64)> {
+    /// The record. What was read last serves on while the store fails.
+    fn record(&self, call: &Call, name: &IndexName, former: &Former, now: u64) -> Result<Known> {
         count(&self.core.counters.store_reads);
         match blob::live_record(&*self.core.store, call, name) {
             Ok(record) => {
                 let max_age = nanoseconds(self.core.cache_settings().max_record_age);
-                Ok((Arc::new(record), now.saturating_add(max_age)))
+                Ok((Arc::new(record), now.saturating_add(max_age), None))
             }
-            Err(error) => match former {
-                Some(former) if is_store_trouble(&error) => {
+            Err(error) => match &former.record {
+                Some((record, seal_until)) if is_store_trouble(&error) => {
                     let fields = Fields::new().text("index", name.as_str()).text("operation", "get");
                     write(
                         Level::Warn,
@@ -50,7 +49,7 @@ impl<'a> Loader<'a> {
                         &format!("the last record read serves on: {error}"),
                         &fields,
                     );
-                    Ok((Arc::clone(&former.keys.record), former.seal_until))
+                    Ok((Arc::clone(record), *seal_until, Some(error)))
                 }
                 _ => Err(error),
             },
@@ -70,7 +69,10 @@ impl<'a> Loader<'a> {
         };
         // A push replaced the wrap; what it replaced may still be right.
         let Some(replaced) = &record.replaced else { return Err(primary) };
-        let keys = self.keys_by(call, name, &record, replaced, former).map_err(|_| primary.clone())?;
+        let keys = self.keys_by(call, name, &record, replaced, former).map_err(|error| {
+            // Silence about it is no proof that the index is lost.
+            if is_passing(error.status()) { error } else { primary.clone() }
+        })?;
         let fields = Fields::new().text("index", name.as_str()).text("slot", &replaced.kms_name);
         let message = format!("the pushed wrap does not open the index, the one before it does: {primary}");
         write(Level::Warn, "cyborg_kms::engine", &message, &fields);
@@ -104,6 +106,7 @@ impl<'a> Loader<'a> {
             )),
             (_, None) => {
                 let slot = self.core.slot_of(name, wrap)?;
+                self.asked_kms.set(true);
                 let kek = self.core.unwrap(call, name, &slot, wrap)?;
                 Ok((kek, slot.capabilities & CAN_ALL))
             }
@@ -112,14 +115,18 @@ impl<'a> Loader<'a> {
 }
 
 impl Load for Loader<'_> {
-    fn load(&self, call: &Call, name: &IndexName, former: Option<&Loaded>) -> Result<Loaded> {
+    fn load(&self, call: &Call, name: &IndexName, former: &Former) -> Result<Loaded> {
         // Before anything is asked: a lifetime must not outlast what a revocation allows.
         let now = self.core.clock.now();
-        count(&self.core.counters.cache_misses);
-        let (record, seal_until) = self.record(call, name, former, now)?;
+        self.asked_kms.set(false);
+        let (record, seal_until, trouble) = self.record(call, name, former, now)?;
         check_state(name, &record)?;
-        let keys = self.keys(call, name, record, former.map(|former| &*former.keys))?;
-        Ok(Loaded { keys, valid_until: now.saturating_add(self.core.lifetime()), seal_until })
+        let keys = self.keys(call, name, record, former.keys.as_deref())?;
+        Ok(Loaded { keys, valid_until: now.saturating_add(self.core.lifetime()), seal_until, trouble })
+    }
+
+    fn asked_kms(&self) -> bool {
+        self.asked_kms.get()
     }
 
     fn note_waiting(&self) {
@@ -131,7 +138,10 @@ impl Core {
     /// How long keys may be used once the KMS gave them. With a ttl of 0 an open handle still has a second,
     /// or each page would ask the KMS.
     pub(super) fn lifetime(&self) -> u64 {
-        nanoseconds(self.cache_settings().ttl).max(SECOND)
+        match nanoseconds(self.cache_settings().ttl) {
+            0 => SECOND,
+            ttl => ttl,
+        }
     }
 }
 
@@ -145,11 +155,21 @@ fn check_state(name: &IndexName, record: &Record) -> Result<()> {
     }
 }
 
+/// Whatever a store says but "there is none" and "it is damaged" tells nothing of the record.
 fn is_store_trouble(error: &Error) -> bool {
-    matches!(error.status(), Status::Storage | Status::Timeout | Status::Internal | Status::AccessDenied)
+    !matches!(error.status(), Status::NotFound | Status::Corrupt)
 }
 
-/// Failures that say that the wrap is not by that key or not of this KEK.
+/// Failures that say that the wrap is not by that key or not of this KEK, or that nobody here can undo it. A
+/// refusal is not among them: it must end the use of the index.
 fn is_wrong_wrap(status: Status) -> bool {
-    matches!(status, Status::AuthenticationFailed | Status::Corrupt | Status::KeyNotFound | Status::Config)
+    matches!(
+        status,
+        Status::AuthenticationFailed
+            | Status::Corrupt
+            | Status::KeyNotFound
+            | Status::Config
+            | Status::InvalidArgument
+            | Status::Unsupported
+    )
 }

@@ -13,6 +13,7 @@ use crate::log::{Fields, Level, is_enabled, write};
 use crate::name::IndexName;
 use crate::provider::{External, Local, SharedProvider, Wrapped, with_retries};
 use crate::registry::{CAN_ALL, ProviderKind, Slot};
+use crate::sys::fork;
 
 /// The name that `check` binds its random bytes to; an index of this name has other bytes.
 const CHECK_NAME: &str = "cyborg_kms check";
@@ -71,6 +72,8 @@ impl Core {
                 Ok(Arc::new(Local::new(arena, &slot.key_id, slot.create, !slot.cyborgdb_compatible)))
             }
             ProviderKind::External(name) => {
+                // A child must not find it locked by a thread that it does not have.
+                let _no_fork = fork::no_fork();
                 let externals = self.externals.lock().unwrap_or_else(PoisonError::into_inner);
                 let callbacks = externals.get(name).map(Arc::clone).ok_or_else(|| {
                     fail!(

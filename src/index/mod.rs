@@ -3,7 +3,7 @@
 mod page;
 
 use std::ffi::CString;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 pub use page::{Input, sealed_len};
 
@@ -27,7 +27,7 @@ pub struct Access {
     /// Page calls never wait for a network.
     pub no_wait: bool,
     /// The KEK of provider `none`, which lives as long as the handle.
-    pub given: Option<SecretKey>,
+    pub given: Option<Arc<SecretKey>>,
 }
 
 /// A handle on an index; used by many threads at once. Keeps alive what it needs.
@@ -71,7 +71,7 @@ impl Index {
         if given.is_none() {
             core.watch(entry.value())?;
         }
-        Ok(Index::new(entry, lifeline.share(), Access { given, ..Access::default() }))
+        Ok(Index::new(entry, lifeline.share(), Access { given: given.map(Arc::new), ..Access::default() }))
     }
 
     /// The index.
@@ -112,7 +112,9 @@ impl Index {
 
     /// Asks record and KMS now.
     pub fn refresh(&self) -> Result<()> {
-        self.lifeline.refresh(&Call::unbounded(), self.entry.value(), self.access.given.as_ref()).map(|_| ())
+        self.lifeline
+            .refresh(&Call::unbounded(), self.entry.value(), self.access.given.as_deref())
+            .map(|_| ())
     }
 
     /// HKDF of the derivation key; see `crypto::derive::derive_key`.
@@ -141,14 +143,19 @@ impl Index {
     #[cold]
     fn load_keys(&self, what_for: Use) -> Result<LiveKeys> {
         if self.access.no_wait {
-            self.lifeline.refresh_ahead(self.entry.value());
+            let under_way = self.lifeline.refresh_ahead(self.entry.value(), self.access.given.as_ref());
             return Err(fail!(
                 KmsUnavailable,
-                "index {}: its KEK's lifetime is over and this handle does not wait; try again when the refresh is done",
-                self.name()
+                "index {}: its KEK's lifetime is over and this handle does not wait; {}",
+                self.name(),
+                if under_way {
+                    "try again when the refresh is done"
+                } else {
+                    "refresh it, or try again later"
+                }
             ));
         }
-        let given = self.access.given.as_ref();
+        let given = self.access.given.as_deref();
         let keys = self.lifeline.keys(&Call::unbounded(), self.entry.value(), given, what_for)?;
         Ok(LiveKeys::from_inner(Some(keys)))
     }

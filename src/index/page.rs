@@ -2,6 +2,7 @@
 
 use super::{Index, live};
 use crate::cache::Use;
+use crate::call::Call;
 use crate::clock::SECOND;
 use crate::crypto::page::{self, Buffers, DataKey, Format, HEADER_LEN, NONCE_LEN, OVERHEAD, TAG_LEN};
 use crate::crypto::secret::SecretKey;
@@ -190,12 +191,14 @@ impl Index {
     ) -> Result<()> {
         // Says that an index without data keys has none, rather than that one is missing.
         keys.current()?;
-        if !self.access.no_wait && self.entry.may_reread(SECOND) {
-            self.refresh()?;
-            let keys = self.keys(self.lifeline.clock.tick(), Use::Read)?;
-            if let Some(key) = live(&keys)?.page_key(id) {
-                return open(key);
-            }
+        if !self.access.no_wait {
+            let given = self.access.given.as_deref();
+            self.lifeline.reread(&Call::unbounded(), self.entry.value(), given, SECOND)?;
+        }
+        // Also where nothing was read: another thread may just have.
+        let keys = self.keys(self.lifeline.clock.tick(), Use::Read)?;
+        if let Some(key) = live(&keys)?.page_key(id) {
+            return open(key);
         }
         Err(fail!(
             Corrupt,

@@ -7,7 +7,7 @@ use crate::blob::{Binding, WrappedKek};
 use crate::call::Call;
 use crate::crypto::secret::{Arena, SecretKey};
 use crate::crypto::wrap;
-use crate::error::{Result, fail};
+use crate::error::{Error, Result, Status, fail};
 use crate::name::IndexName;
 use crate::registry::Slot;
 use crate::reply::{Answer, Reply, channel};
@@ -53,10 +53,11 @@ impl External {
         let call = call.within(self.slot.request_timeout);
         let callbacks = Arc::clone(&self.callbacks);
         self.runtime.spawn(move || ask(&*callbacks, reply))?;
-        answer.wait(
-            &call,
-            &format!("slot {:?}: its provider {} did not answer", self.slot.name, self.slot.provider),
-        )
+        let what = format!("slot {:?}: its provider {} did not answer", self.slot.name, self.slot.provider);
+        answer.wait(&call, &what).map_err(|error| match call.check(&what) {
+            Ok(()) => as_of_a_provider(error),
+            Err(_) => error,
+        })
     }
 }
 
@@ -96,6 +97,26 @@ impl Provider for External {
         });
         self.ask(call, reply, move |callbacks, reply| callbacks.unwrap(&key_id, &aad, &bytes, reply))
     }
+}
+
+/// A provider's answer says something of its key, never of a record or of this call: NOT_FOUND would have the host
+/// create the index again, CANCELLED each waiting caller ask in turn.
+fn as_of_a_provider(error: Error) -> Error {
+    let status = match error.status() {
+        Status::NotFound => Status::KeyNotFound,
+        Status::Ok
+        | Status::AlreadyExists
+        | Status::Conflict
+        | Status::BufferTooSmall
+        | Status::Cancelled
+        | Status::RolledBack
+        | Status::KeySetIncomplete
+        | Status::Expired
+        | Status::Storage => Status::Internal,
+        _ => return error,
+    };
+    let what = format!("a provider can't answer {}, so it is {status}", error.status());
+    error.with_status(status).context(what)
 }
 
 fn binding(unbound: bool, name: &IndexName) -> (Binding, Vec<u8>) {

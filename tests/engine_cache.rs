@@ -1,0 +1,461 @@
+//! The life of a KEK in the cache: loaded once, refreshed, refused, silent, wiped, evicted.
+
+mod engine_support;
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier};
+
+use cyborg_kms::engine::OpenOptions;
+use cyborg_kms::error::Status;
+use cyborg_kms::name::IndexName;
+use engine_support::{Behaviour, Bench, Provider, TestStore, open, seal, status, until};
+
+/// So many open one cold index at once; the provider holds until all but one wait.
+fn crowd(bench: &Bench, callers: usize) -> Vec<Status> {
+    bench.provider.set(Behaviour::Hang);
+    let before = bench.engine.stats().coalesced_waits;
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..callers)
+            .map(|_| {
+                let open = || status(bench.engine.open_index("cold"));
+                std::thread::Builder::new().stack_size(128 << 10).spawn_scoped(scope, open).unwrap()
+            })
+            .collect();
+        until("all wait", || bench.engine.stats().coalesced_waits - before == callers as u64 - 1);
+        bench.provider.release();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    })
+}
+
+#[test]
+fn a_cold_index_costs_one_read_and_one_unwrap() {
+    for callers in [64, 3000] {
+        let bench = Bench::new("");
+        bench.cold("cold");
+        let (reads, unwraps) = (bench.store.gets(), bench.provider.unwraps());
+        let stats = bench.engine.stats();
+        assert!(crowd(&bench, callers).iter().all(|status| *status == Status::Ok));
+        assert_eq!((bench.store.gets() - reads, bench.provider.unwraps() - unwraps), (1, 1));
+        let after = bench.engine.stats();
+        assert_eq!(after.kms_calls - stats.kms_calls, 1);
+        assert_eq!(after.store_reads - stats.store_reads, 1);
+        assert_eq!(after.cache_entries, 1);
+    }
+}
+
+#[test]
+fn those_who_wait_get_the_same_error_which_stands_for_a_second() {
+    let bench = Bench::new("");
+    bench.cold("cold");
+    let unwraps = bench.provider.unwraps();
+    bench.provider.next(Behaviour::Fail(Status::KeyDisabled));
+    let barrier = Barrier::new(16);
+    let failed = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..16 {
+            scope.spawn(|| {
+                barrier.wait();
+                let error = bench.engine.open_index("cold").unwrap_err();
+                assert_eq!((error.status(), error.provider_code()), (Status::KeyDisabled, "TestCode"));
+                failed.fetch_add(1, Ordering::SeqCst);
+            });
+        }
+    });
+    assert_eq!((failed.into_inner(), bench.provider.unwraps() - unwraps), (16, 1));
+    bench.clock.advance(999);
+    assert_eq!(status(bench.engine.open_index("cold")), Status::KeyDisabled);
+    bench.clock.advance(1);
+    bench.engine.open_index("cold").unwrap();
+    assert_eq!(bench.provider.unwraps() - unwraps, 2);
+}
+
+#[test]
+fn what_no_kms_had_a_part_in_is_asked_again_at_once() {
+    let bench = Bench::new("");
+    assert_eq!(status(bench.engine.open_index("none yet")), Status::NotFound);
+    assert_eq!(bench.engine.stats().cache_entries, 0);
+    bench.engine.create("none yet", "prod").unwrap();
+    bench.engine.open_index("none yet").unwrap();
+
+    bench.cold("a");
+    for trouble in [Status::Storage, Status::Timeout, Status::Internal, Status::AccessDenied, Status::Corrupt]
+    {
+        bench.store.fail_gets(Some(trouble));
+        assert_eq!(status(bench.engine.open_index("a")), trouble);
+        bench.store.fail_gets(None);
+        bench.engine.open_index("a").unwrap();
+        bench.engine.evict(None);
+    }
+
+    let unknown = engine_support::yaml("").replace("prod:", "other:");
+    bench.engine.reload(Some(&unknown)).unwrap();
+    let error = bench.engine.open_index("a").unwrap_err();
+    assert_eq!(error.status(), Status::Config);
+    assert!(error.message().contains("prod"), "{error}");
+    bench.engine.reload(Some(&engine_support::yaml(""))).unwrap();
+    bench.engine.open_index("a").unwrap();
+}
+
+#[test]
+fn within_the_lifetime_nobody_is_asked_and_at_its_end_again() {
+    let bench = Bench::new("");
+    let index = bench.engine.create("a", "prod").unwrap();
+    let sealed = seal(&index, b"page").unwrap();
+    let (reads, unwraps) = (bench.store.gets(), bench.provider.unwraps());
+    bench.clock.advance(59_999);
+    assert_eq!(open(&index, &sealed).unwrap(), b"page");
+    bench.engine.open_index("a").unwrap();
+    assert_eq!((bench.store.gets() - reads, bench.provider.unwraps() - unwraps), (0, 0));
+    bench.clock.advance(1);
+    assert_eq!(open(&index, &sealed).unwrap(), b"page");
+    assert!(seal(&index, b"more").is_ok());
+    assert_eq!((bench.store.gets() - reads, bench.provider.unwraps() - unwraps), (1, 1));
+}
+
+#[test]
+fn a_refusal_ends_it_at_once_and_silence_at_its_end() {
+    for refusal in [Status::AccessDenied, Status::KeyDisabled, Status::KeyNotFound] {
+        let bench = Bench::new("");
+        let index = bench.engine.create("a", "prod").unwrap();
+        let sealed = seal(&index, b"page").unwrap();
+        bench.provider.set(Behaviour::Fail(refusal));
+        assert_eq!(open(&index, &sealed).unwrap(), b"page");
+        assert_eq!(status(index.refresh()), refusal);
+        assert_eq!(status(open(&index, &sealed)), refusal);
+        assert_eq!(status(seal(&index, b"x")), refusal);
+        assert_eq!(status(index.export_kek(0)), refusal);
+        bench.provider.set(Behaviour::Work);
+        bench.clock.advance(1000);
+        assert_eq!(open(&index, &sealed).unwrap(), b"page");
+    }
+    for silence in [Status::KmsUnavailable, Status::Timeout, Status::Throttled] {
+        let bench = Bench::new("");
+        let index = bench.engine.create("a", "prod").unwrap();
+        let sealed = seal(&index, b"page").unwrap();
+        bench.provider.set(Behaviour::Fail(silence));
+        assert_eq!(status(index.refresh()), silence);
+        bench.clock.advance(59_999);
+        assert_eq!(open(&index, &sealed).unwrap(), b"page");
+        bench.clock.advance(1);
+        assert_eq!(status(open(&index, &sealed)), silence);
+        bench.provider.set(Behaviour::Work);
+        bench.clock.advance(1000);
+        assert_eq!(open(&index, &sealed).unwrap(), b"page");
+    }
+}
+
+#[test]
+fn what_is_used_is_refreshed_ahead_and_what_is_idle_is_wiped() {
+    let bench = Bench::new("");
+    let used = bench.engine.create("used", "prod").unwrap();
+    let idle = bench.engine.create("idle", "prod").unwrap();
+    let sealed = seal(&used, b"page").unwrap();
+    let decided = bench.provider.decided.load(Ordering::SeqCst);
+    bench.clock.advance(47_999);
+    bench.engine.sweep();
+    bench.clock.advance(1);
+    bench.engine.sweep();
+    until("the refresh", || bench.provider.decided.load(Ordering::SeqCst) == decided + 1);
+    // At what would have been its end without that, the page finds keys and asks nobody.
+    bench.clock.advance(12_000);
+    bench.engine.sweep();
+    bench.provider.set(Behaviour::Fail(Status::KmsUnavailable));
+    assert_eq!(open(&used, &sealed).unwrap(), b"page");
+    assert_eq!(status(seal(&idle, b"x")), Status::KmsUnavailable);
+    // The idle entry has no keys any more though nobody called; its handle still says what it was.
+    assert_eq!((idle.epoch(), idle.data_key_id()), (1, 1));
+}
+
+#[test]
+fn many_refreshes_at_once_leave_threads_for_the_callbacks() {
+    let bench = Bench::new("");
+    let indexes: Vec<_> = (0..200).map(|i| bench.engine.create(&format!("i{i}"), "prod").unwrap()).collect();
+    for index in &indexes {
+        seal(index, b"page").unwrap();
+    }
+    let (unwraps, errors) = (bench.provider.unwraps(), bench.engine.stats().kms_errors);
+    bench.clock.advance(48_000);
+    bench.engine.sweep();
+    until("all are refreshed", || bench.provider.unwraps() == unwraps + 200);
+    assert_eq!(bench.engine.stats().kms_errors, errors);
+}
+
+#[test]
+fn a_failed_refresh_ahead_is_tried_again_while_the_lifetime_lasts() {
+    let bench = Bench::new("");
+    let index = bench.engine.create("a", "prod").unwrap();
+    seal(&index, b"page").unwrap();
+    let unwraps = bench.provider.unwraps();
+    bench.provider.set(Behaviour::Fail(Status::KmsUnavailable));
+    bench.clock.advance(48_000);
+    bench.engine.sweep();
+    until("the first try", || bench.provider.unwraps() == unwraps + 1);
+    until("the second try", || {
+        bench.clock.advance(500);
+        seal(&index, b"page").unwrap();
+        bench.engine.sweep();
+        bench.provider.unwraps() > unwraps + 1
+    });
+}
+
+#[test]
+fn with_a_ttl_of_nothing_each_opening_asks() {
+    let bench = Bench::new("cache: {ttl: 0}\n");
+    let index = bench.engine.create("a", "prod").unwrap();
+    let unwraps = bench.provider.unwraps();
+    for opened in 1..4 {
+        bench.engine.open_index("a").unwrap();
+        assert_eq!(bench.provider.unwraps() - unwraps, opened);
+    }
+    seal(&index, b"a page does not, for a second").unwrap();
+    assert_eq!(bench.provider.unwraps() - unwraps, 3);
+    assert_eq!(bench.engine.stats().cache_entries, 0);
+}
+
+#[test]
+fn a_reload_to_a_ttl_of_nothing_holds_for_what_is_cached() {
+    let bench = Bench::new("");
+    let index = bench.engine.create("a", "prod").unwrap();
+    seal(&index, b"page").unwrap();
+    bench.engine.reload(Some(&engine_support::yaml("cache: {ttl: 0}\n"))).unwrap();
+    let unwraps = bench.provider.unwraps();
+    bench.engine.open_index("a").unwrap();
+    bench.engine.open_index("a").unwrap();
+    assert_eq!(bench.provider.unwraps() - unwraps, 2);
+    seal(&index, b"the open handle goes on").unwrap();
+}
+
+#[test]
+fn a_ttl_below_a_second_is_kept() {
+    let bench = Bench::new("cache: {ttl: 100ms}\n");
+    let index = bench.engine.create("a", "prod").unwrap();
+    let unwraps = bench.provider.unwraps();
+    bench.clock.advance(100);
+    seal(&index, b"page").unwrap();
+    assert_eq!(bench.provider.unwraps() - unwraps, 1);
+}
+
+#[test]
+fn a_failing_store_ends_sealing_after_max_record_age_and_opening_never() {
+    let bench = Bench::new("cache: {max_record_age: 10m}\n");
+    let index = bench.engine.create("a", "prod").unwrap();
+    let sealed = seal(&index, b"page").unwrap();
+    bench.store.fail_gets(Some(Status::Storage));
+    for minute in 1..10 {
+        bench.clock.advance(60_000);
+        // The keys are wiped each time, so that only the record remains.
+        bench.engine.sweep();
+        assert!(seal(&index, b"x").is_ok(), "minute {minute}");
+    }
+    bench.clock.advance(60_000);
+    for _ in 0..3 {
+        bench.clock.advance(400);
+        let error = seal(&index, b"x").unwrap_err();
+        assert_eq!(error.status(), Status::Storage);
+        assert!(error.message().contains("max_record_age"), "{error}");
+        assert_eq!(open(&index, &sealed).unwrap(), b"page");
+    }
+    bench.clock.advance(3_600_000);
+    assert_eq!(open(&index, &sealed).unwrap(), b"page");
+    // Refusals still count: the KMS is asked with the last record.
+    bench.provider.set(Behaviour::Fail(Status::AccessDenied));
+    bench.clock.advance(60_000);
+    assert_eq!(status(open(&index, &sealed)), Status::AccessDenied);
+    bench.provider.set(Behaviour::Work);
+    bench.store.fail_gets(None);
+    bench.clock.advance(1000);
+    assert!(seal(&index, b"x").is_ok());
+}
+
+#[test]
+fn an_evicted_index_is_never_loaded_from_an_old_record() {
+    let bench = Bench::new("");
+    let index = bench.engine.create("a", "prod").unwrap();
+    bench.store.fail_gets(Some(Status::Storage));
+    bench.engine.evict(Some(index.name()));
+    assert_eq!(status(seal(&index, b"x")), Status::Storage);
+}
+
+#[test]
+fn the_cache_keeps_to_its_size_and_handles_keep_their_keys() {
+    let bench = Bench::new("cache: {max_entries: 10}\n");
+    let held: Vec<_> = (0..5).map(|i| bench.engine.create(&format!("held{i}"), "prod").unwrap()).collect();
+    for i in 0..100 {
+        bench.engine.create(&format!("i{i}"), "prod").unwrap();
+        assert!(bench.engine.stats().cache_entries <= 10);
+    }
+    let unwraps = bench.provider.unwraps();
+    for index in &held {
+        seal(index, b"page").unwrap();
+        // The same entry, which an eviction by name finds too.
+        bench.engine.open_index(index.name().as_str()).unwrap();
+    }
+    assert_eq!(bench.provider.unwraps(), unwraps);
+    bench.engine.evict(Some(held[0].name()));
+    seal(&held[0], b"page").unwrap();
+    assert_eq!(bench.provider.unwraps(), unwraps + 1);
+    // More handles than entries: none is harmed, and it shrinks when they go.
+    let many: Vec<_> = (0..30).map(|i| bench.engine.open_index(&format!("i{i}")).unwrap()).collect();
+    let unwraps = bench.provider.unwraps();
+    many.iter().for_each(|index| drop(seal(index, b"page").unwrap()));
+    assert_eq!(bench.provider.unwraps(), unwraps);
+    drop((many, held));
+    bench.engine.open_index("i50").unwrap();
+    assert!(bench.engine.stats().cache_entries <= 10);
+}
+
+#[test]
+fn a_smaller_limit_is_reached_with_the_next_opening() {
+    let bench = Bench::new("");
+    for i in 0..50 {
+        bench.engine.create(&format!("i{i}"), "prod").unwrap();
+    }
+    bench.engine.reload(Some(&engine_support::yaml("cache: {max_entries: 3}\n"))).unwrap();
+    bench.engine.create("one more", "prod").unwrap();
+    assert!(bench.engine.stats().cache_entries <= 3);
+}
+
+#[test]
+fn a_load_under_way_does_not_survive_an_eviction() {
+    let bench = Bench::new("");
+    bench.cold("a");
+    let old = bench.store.bytes("a");
+    bench.provider.next(Behaviour::Hang);
+    std::thread::scope(|scope| {
+        let opener = scope.spawn(|| bench.engine.open_index("a").unwrap());
+        until("it asks", || bench.provider.waiting.load(Ordering::SeqCst) == 1);
+        // The index is made anew meanwhile, as by another process.
+        let name = IndexName::new("a").unwrap();
+        cyborg_kms::blob::delete(&*bench.engine.store(), &cyborg_kms::call::Call::unbounded(), &name)
+            .unwrap();
+        let sealed = seal(&bench.restart().create("a", "prod").unwrap(), b"new").unwrap();
+        assert_ne!(bench.store.bytes("a"), old);
+        bench.engine.evict(Some(&name));
+        bench.provider.release();
+        let index = opener.join().unwrap();
+        assert_eq!(open(&index, &sealed).unwrap(), b"new");
+    });
+}
+
+#[test]
+fn evicting_without_end_lets_the_others_go_on() {
+    let bench = Bench::new("");
+    let index = bench.engine.create("a", "prod").unwrap();
+    let ended = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !ended.load(Ordering::Relaxed) {
+                bench.engine.evict(None);
+            }
+        });
+        let workers: Vec<_> = (0..3)
+            .map(|_| {
+                scope.spawn(|| {
+                    for _ in 0..50 {
+                        let sealed = seal(&index, b"page").unwrap();
+                        assert_eq!(open(&index, &sealed).unwrap(), b"page");
+                        bench.engine.open_index("a").unwrap();
+                    }
+                })
+            })
+            .collect();
+        workers.into_iter().for_each(|worker| worker.join().unwrap());
+        ended.store(true, Ordering::Relaxed);
+    });
+}
+
+#[test]
+fn a_leader_that_panics_hands_over() {
+    let bench = Bench::new("");
+    bench.cold("a");
+    bench.store.hang(true);
+    std::thread::scope(|scope| {
+        let leader = scope.spawn(|| {
+            bench.store.panic_next();
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| bench.engine.open_index("a"))).is_err()
+        });
+        assert!(leader.join().unwrap());
+        let followers: Vec<_> =
+            (0..8).map(|_| scope.spawn(|| bench.engine.open_index("a").is_ok())).collect();
+        until("one reads", || bench.store.waiting.load(Ordering::SeqCst) == 1);
+        bench.store.hang(false);
+        assert!(followers.into_iter().all(|follower| follower.join().unwrap()));
+    });
+}
+
+#[test]
+fn a_store_that_panics_in_a_refresh_ahead_leaves_the_refreshes_working() {
+    let bench = Bench::new("");
+    let index = bench.engine.create("a", "prod").unwrap();
+    seal(&index, b"page").unwrap();
+    let unwraps = bench.provider.unwraps();
+    bench.store.panic_next();
+    bench.clock.advance(48_000);
+    until("a later refresh", || {
+        seal(&index, b"page").unwrap();
+        bench.engine.sweep();
+        bench.clock.advance(100);
+        bench.provider.unwraps() > unwraps
+    });
+}
+
+#[test]
+fn a_handle_that_does_not_wait_is_refreshed_behind_it() {
+    let bench = Bench::new("");
+    drop(bench.engine.create("a", "prod").unwrap());
+    bench.engine.create_with_key("n", "", &[7; 32]).unwrap();
+    let no_wait = OpenOptions { no_wait: true, ..OpenOptions::default() };
+    let kms = bench.engine.open_index_with("a", &no_wait).unwrap();
+    let none = bench.engine.open_index_with("n", &OpenOptions { kek: Some(&[7; 32]), ..no_wait }).unwrap();
+    let sealed = [&kms, &none].map(|index| seal(index, b"page").unwrap());
+    for (index, sealed) in [&kms, &none].into_iter().zip(&sealed) {
+        bench.clock.advance(60_000);
+        assert_eq!(status(open(index, sealed)), Status::KmsUnavailable);
+        until("the refresh", || open(index, sealed).is_ok());
+    }
+    // A failing KMS is asked once a second, however often pages ask.
+    bench.clock.advance(60_000);
+    bench.provider.set(Behaviour::Fail(Status::KmsUnavailable));
+    let unwraps = bench.provider.unwraps();
+    until("it was asked", || {
+        assert_eq!(status(seal(&kms, b"x")), Status::KmsUnavailable);
+        bench.provider.unwraps() > unwraps
+    });
+    until("its failure is known", || bench.engine.stats().kms_errors > 0);
+    for _ in 0..1000 {
+        assert_eq!(status(seal(&kms, b"x")), Status::KmsUnavailable);
+    }
+    assert!(bench.provider.unwraps() <= unwraps + 2, "{}", bench.provider.unwraps() - unwraps);
+}
+
+#[test]
+fn a_store_for_callers_threads_is_never_called_from_another() {
+    let store = TestStore::over(Arc::new(cyborg_kms::store::MemoryStore::new()), true);
+    let bench = Bench::over(store, Provider::new(), "");
+    drop(bench.engine.create("a", "prod").unwrap());
+    let no_wait = OpenOptions { no_wait: true, ..OpenOptions::default() };
+    let index = bench.engine.open_index_with("a", &no_wait).unwrap();
+    seal(&index, b"page").unwrap();
+    bench.clock.advance(48_000);
+    bench.engine.sweep();
+    bench.clock.advance(12_000);
+    bench.engine.sweep();
+    let error = seal(&index, b"page").unwrap_err();
+    assert_eq!(error.status(), Status::KmsUnavailable);
+    index.refresh().unwrap();
+    seal(&index, b"page").unwrap();
+    assert_eq!(bench.store.on_library_thread.load(Ordering::SeqCst), 0);
+}
+
+#[test]
+fn openings_are_hits_or_misses() {
+    let bench = Bench::new("");
+    bench.cold("a");
+    let before = bench.engine.stats();
+    let index = bench.engine.open_index("a").unwrap();
+    bench.engine.open_index("a").unwrap();
+    index.refresh().unwrap();
+    let after = bench.engine.stats();
+    assert_eq!(after.cache_hits - before.cache_hits, 1);
+    assert_eq!(after.cache_misses - before.cache_misses, 1);
+}
