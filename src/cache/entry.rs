@@ -20,6 +20,9 @@ pub type LiveKeys = Guard<Option<Arc<Keys>>>;
 /// How long a failure of the KMS is answered without asking it again.
 const FAILURE_LIFETIME: u64 = SECOND;
 
+/// No tick of a clock.
+const NEVER: u64 = u64::MAX;
+
 /// What a load brings: the keys, and until when they may be used.
 #[derive(Debug, Clone)]
 pub struct Loaded {
@@ -96,7 +99,7 @@ impl Entry {
             reread_at: AtomicU64::new(0),
             valid_until: AtomicU64::new(0),
             seal_until: AtomicU64::new(0),
-            checked_at: AtomicU64::new(u64::MAX),
+            checked_at: AtomicU64::new(NEVER),
             used: AtomicBool::new(false),
             watched_by: AtomicU64::new(0),
             loading: Mutex::new(Loading { process: fork::generation(), ..Loading::default() }),
@@ -135,6 +138,12 @@ impl Entry {
         keys.is_some().then_some(keys)
     }
 
+    /// Whether the keys may be read with now. Where this tick was compared before, nothing but the tick is looked at.
+    #[inline]
+    pub(super) fn is_live_at(&self, tick: u64) -> bool {
+        self.checked_at.load(Ordering::Acquire) == tick || self.live(tick, Use::Read).is_some()
+    }
+
     #[cold]
     fn check_lifetime(&self, tick: u64, what_for: Use) -> bool {
         let now = self.clock.now();
@@ -148,7 +157,12 @@ impl Entry {
         }
         // Reads alone must not vouch for sealing, so only a full check is remembered.
         if now < self.seal_until.load(Ordering::Acquire) {
-            self.checked_at.store(tick, Ordering::Relaxed);
+            self.checked_at.store(tick, Ordering::SeqCst);
+            // `wipe` ends the lifetime, then forgets the tick: whoever is late with the tick sees the end.
+            if self.valid_until.load(Ordering::SeqCst) == 0 {
+                self.checked_at.store(NEVER, Ordering::SeqCst);
+                return false;
+            }
         }
         true
     }
@@ -302,7 +316,7 @@ impl Entry {
         loading.failure = None;
         self.seal_until.store(loaded.seal_until, Ordering::Release);
         self.valid_until.store(loaded.valid_until, Ordering::Release);
-        self.checked_at.store(u64::MAX, Ordering::Relaxed);
+        self.checked_at.store(NEVER, Ordering::SeqCst);
         self.record.store(Some(Arc::clone(&loaded.keys.record)));
         self.keys.store(Some(loaded.keys));
     }
@@ -325,8 +339,8 @@ impl Entry {
     }
 
     fn wipe(&self) {
-        self.valid_until.store(0, Ordering::Release);
-        self.checked_at.store(u64::MAX, Ordering::Relaxed);
+        self.valid_until.store(0, Ordering::SeqCst);
+        self.checked_at.store(NEVER, Ordering::SeqCst);
         self.keys.store(None);
     }
 

@@ -18,10 +18,14 @@ use crate::sys::fork;
 /// How many entries are looked at to find one to evict.
 const EVICTION_SAMPLE: usize = 32;
 
+/// From so many entries on, the map is kept a quarter full: the map itself lets it fill up to nine tenths, and then
+/// finding a name takes several tries.
+const ROOMY_FROM: usize = 64;
+
 /// The entries of an engine.
 #[derive(Debug)]
 pub struct Cache {
-    entries: papaya::HashMap<Box<str>, Arc<Cached>, foldhash::fast::RandomState>,
+    entries: papaya::HashMap<Box<str>, Cached, foldhash::fast::RandomState>,
     max_entries: AtomicUsize,
     clock: Arc<dyn Clock>,
 }
@@ -37,7 +41,11 @@ impl Cache {
     /// An empty cache of at most `max_entries` indexes.
     pub fn new(max_entries: usize, clock: Arc<dyn Clock>) -> Cache {
         Cache {
-            entries: papaya::HashMap::with_hasher(foldhash::fast::RandomState::default()),
+            entries: papaya::HashMap::builder()
+                .hasher(foldhash::fast::RandomState::default())
+                // Else a map that no longer grows stays spread over two tables.
+                .resize_mode(papaya::ResizeMode::Blocking)
+                .build(),
             max_entries: AtomicUsize::new(max_entries),
             clock,
         }
@@ -59,7 +67,9 @@ impl Cache {
         let entries = self.entries.pin();
         let cached = entries.get(name)?;
         let tick = self.clock.tick();
-        cached.entry.live(tick, Use::Read)?;
+        if !cached.entry.is_live_at(tick) {
+            return None;
+        }
         if cached.opened_at.load(Ordering::Relaxed) != tick {
             cached.opened_at.store(tick, Ordering::Relaxed);
         }
@@ -74,14 +84,15 @@ impl Cache {
         if let Some(cached) = entries.get(name.as_str()) {
             return cached.entry.share();
         }
-        if entries.len() >= self.max_entries.load(Ordering::Relaxed) {
+        let count = entries.len();
+        if count >= self.max_entries.load(Ordering::Relaxed) {
             self.evict_one();
+        } else if count >= ROOMY_FROM && count.is_power_of_two() {
+            entries.reserve(3 * count);
         }
-        let cached = entries.get_or_insert_with(name.as_str().into(), || {
-            Arc::new(Cached {
-                entry: Striped::new(Entry::new(name.clone(), Arc::clone(&self.clock))),
-                opened_at: AtomicU64::new(self.clock.tick()),
-            })
+        let cached = entries.get_or_insert_with(name.as_str().into(), || Cached {
+            entry: Striped::new(Entry::new(name.clone(), Arc::clone(&self.clock))),
+            opened_at: AtomicU64::new(self.clock.tick()),
         });
         cached.entry.share()
     }
@@ -90,7 +101,7 @@ impl Cache {
     pub fn forget_if_empty(&self, name: &IndexName) {
         let _no_fork = fork::no_fork();
         let entries = self.entries.pin();
-        let idle = |cached: &Arc<Cached>| !cached.entry.is_shared() && !cached.entry.is_live();
+        let idle = |cached: &Cached| !cached.entry.is_shared() && !cached.entry.is_live();
         let _ = entries.remove_if(name.as_str(), |_, cached| idle(cached));
     }
 
