@@ -20,8 +20,12 @@ pub type LiveKeys = Guard<Option<Arc<Keys>>>;
 /// How long a failure of the KMS is answered without asking it again.
 const FAILURE_LIFETIME: u64 = SECOND;
 
-/// No tick of a clock.
-const NEVER: u64 = u64::MAX;
+/// How long a comparison of the lifetimes with the clock holds, where they last at least as long: each writes to
+/// what all threads read.
+const CHECK_HOLDS: u64 = SECOND / 100;
+
+/// No comparison holds.
+const NEVER: u64 = 0;
 
 /// What a load brings: the keys, and until when they may be used.
 #[derive(Debug, Clone)]
@@ -65,8 +69,8 @@ pub struct Entry {
     record: ArcSwapOption<Record>,
     valid_until: AtomicU64,
     seal_until: AtomicU64,
-    /// The coarse time at which the lifetimes were last compared: they can't end within one tick.
-    checked_at: AtomicU64,
+    /// Until this tick nothing has to be compared.
+    checked_until: AtomicU64,
     /// Whether anyone used the keys since they were loaded: idle ones are not refreshed.
     used: AtomicBool,
     /// When the record was last read again for an unknown data key.
@@ -99,7 +103,7 @@ impl Entry {
             reread_at: AtomicU64::new(0),
             valid_until: AtomicU64::new(0),
             seal_until: AtomicU64::new(0),
-            checked_at: AtomicU64::new(NEVER),
+            checked_until: AtomicU64::new(NEVER),
             used: AtomicBool::new(false),
             watched_by: AtomicU64::new(0),
             loading: Mutex::new(Loading { process: fork::generation(), ..Loading::default() }),
@@ -131,17 +135,17 @@ impl Entry {
     /// The keys, where they may be used now; `tick` is the clock's. No lock, no system call but the clock's, which is the kernel's page.
     #[inline]
     pub fn live(&self, tick: u64, what_for: Use) -> Option<LiveKeys> {
-        if self.checked_at.load(Ordering::Relaxed) != tick && !self.check_lifetime(tick, what_for) {
+        if tick >= self.checked_until.load(Ordering::Relaxed) && !self.check_lifetime(tick, what_for) {
             return None;
         }
         let keys = self.keys.load();
         keys.is_some().then_some(keys)
     }
 
-    /// Whether the keys may be read with now. Where this tick was compared before, nothing but the tick is looked at.
+    /// Whether the keys may be read with now. Where that was compared just before, nothing but the tick is looked at.
     #[inline]
     pub(super) fn is_live_at(&self, tick: u64) -> bool {
-        self.checked_at.load(Ordering::Acquire) == tick || self.live(tick, Use::Read).is_some()
+        tick < self.checked_until.load(Ordering::Acquire) || self.live(tick, Use::Read).is_some()
     }
 
     #[cold]
@@ -155,12 +159,13 @@ impl Entry {
         if !self.used.load(Ordering::Relaxed) {
             self.used.store(true, Ordering::Relaxed);
         }
-        // Reads alone must not vouch for sealing, so only a full check is remembered.
-        if now < self.seal_until.load(Ordering::Acquire) {
-            self.checked_at.store(tick, Ordering::SeqCst);
-            // `wipe` ends the lifetime, then forgets the tick: whoever is late with the tick sees the end.
+        // Reads alone must not vouch for sealing, so only a check that holds for both is remembered.
+        let end = self.valid_until().min(self.seal_until.load(Ordering::Acquire));
+        if now.saturating_add(CHECK_HOLDS) < end {
+            self.checked_until.store(tick.saturating_add(CHECK_HOLDS), Ordering::SeqCst);
+            // `wipe` ends the lifetime, then forgets the check: whoever is late with the check sees the end.
             if self.valid_until.load(Ordering::SeqCst) == 0 {
-                self.checked_at.store(NEVER, Ordering::SeqCst);
+                self.checked_until.store(NEVER, Ordering::SeqCst);
                 return false;
             }
         }
@@ -316,7 +321,7 @@ impl Entry {
         loading.failure = None;
         self.seal_until.store(loaded.seal_until, Ordering::Release);
         self.valid_until.store(loaded.valid_until, Ordering::Release);
-        self.checked_at.store(NEVER, Ordering::SeqCst);
+        self.checked_until.store(NEVER, Ordering::SeqCst);
         self.record.store(Some(Arc::clone(&loaded.keys.record)));
         self.keys.store(Some(loaded.keys));
     }
@@ -340,7 +345,7 @@ impl Entry {
 
     fn wipe(&self) {
         self.valid_until.store(0, Ordering::SeqCst);
-        self.checked_at.store(NEVER, Ordering::SeqCst);
+        self.checked_until.store(NEVER, Ordering::SeqCst);
         self.keys.store(None);
     }
 
