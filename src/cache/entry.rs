@@ -24,6 +24,13 @@ const FAILURE_LIFETIME: u64 = SECOND;
 /// A load that others outdate so often is taken for this one call, but not kept: it began after the call did.
 const MAX_OUTDATED: usize = 8;
 
+/// How long a comparison of the lifetimes with the clock holds, where they last at least as long: each writes to
+/// what all threads read.
+const CHECK_HOLDS: u64 = SECOND / 100;
+
+/// No comparison holds.
+const NEVER: u64 = 0;
+
 /// Keeps the keys of one index while they may be kept.
 #[derive(Debug)]
 pub struct Entry {
@@ -34,8 +41,8 @@ pub struct Entry {
     record: ArcSwapOption<Record>,
     valid_until: AtomicU64,
     seal_until: AtomicU64,
-    /// The coarse time at which the lifetimes were last compared: they can't end within one tick.
-    checked_at: AtomicU64,
+    /// Until this tick nothing has to be compared.
+    checked_until: AtomicU64,
     /// Whether anyone used the keys since they were loaded: idle ones are not refreshed.
     used: AtomicBool,
     /// The process whose sweeper watches the entry; 0: none does.
@@ -73,7 +80,7 @@ impl Entry {
             record: ArcSwapOption::empty(),
             valid_until: AtomicU64::new(0),
             seal_until: AtomicU64::new(0),
-            checked_at: AtomicU64::new(u64::MAX),
+            checked_until: AtomicU64::new(NEVER),
             used: AtomicBool::new(false),
             watched_by: AtomicU64::new(0),
             queued_by: AtomicU64::new(0),
@@ -99,11 +106,17 @@ impl Entry {
     /// The keys, where they may be used now; `tick` is the clock's. No lock, no system call but the clock's, which is the kernel's page.
     #[inline]
     pub fn live(&self, tick: u64, what_for: Use) -> Option<LiveKeys> {
-        if self.checked_at.load(Ordering::Relaxed) != tick && !self.check_lifetime(tick, what_for) {
+        if tick >= self.checked_until.load(Ordering::Relaxed) && !self.check_lifetime(tick, what_for) {
             return None;
         }
         let keys = self.keys.load();
         keys.is_some().then_some(keys)
+    }
+
+    /// Whether the keys may be read with now. Where that was compared just before, nothing but the tick is looked at.
+    #[inline]
+    pub(super) fn is_live_at(&self, tick: u64) -> bool {
+        tick < self.checked_until.load(Ordering::Acquire) || self.live(tick, Use::Read).is_some()
     }
 
     #[cold]
@@ -117,9 +130,15 @@ impl Entry {
         if !self.used.load(Ordering::Relaxed) {
             self.used.store(true, Ordering::Relaxed);
         }
-        // Reads alone must not vouch for sealing, so only a full check is remembered.
-        if now < self.seal_until.load(Ordering::Acquire) {
-            self.checked_at.store(tick, Ordering::Relaxed);
+        // Reads alone must not vouch for sealing, so only a check that holds for both is remembered.
+        let end = self.valid_until().min(self.seal_until.load(Ordering::Acquire));
+        if now.saturating_add(CHECK_HOLDS) < end {
+            self.checked_until.store(tick.saturating_add(CHECK_HOLDS), Ordering::SeqCst);
+            // `wipe` ends the lifetime, then forgets the check: whoever is late with the check sees the end.
+            if self.valid_until.load(Ordering::SeqCst) == 0 {
+                self.checked_until.store(NEVER, Ordering::SeqCst);
+                return false;
+            }
         }
         true
     }
@@ -324,7 +343,7 @@ impl Entry {
         loading.record = Some((Arc::clone(&loaded.keys.record), loaded.seal_until));
         self.seal_until.store(loaded.seal_until, Ordering::Release);
         self.valid_until.store(loaded.valid_until, Ordering::Release);
-        self.checked_at.store(u64::MAX, Ordering::Relaxed);
+        self.checked_until.store(NEVER, Ordering::SeqCst);
         self.record.store(Some(Arc::clone(&loaded.keys.record)));
         self.keys.store(Some(loaded.keys));
     }
@@ -347,8 +366,8 @@ impl Entry {
     }
 
     fn wipe(&self) {
-        self.valid_until.store(0, Ordering::Release);
-        self.checked_at.store(u64::MAX, Ordering::Relaxed);
+        self.valid_until.store(0, Ordering::SeqCst);
+        self.checked_until.store(NEVER, Ordering::SeqCst);
         self.keys.store(None);
     }
 

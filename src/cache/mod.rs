@@ -12,7 +12,7 @@ pub use entry::{Entry, LiveKeys};
 pub use load::{Former, Load, Loaded, Use, is_passing};
 pub use sweeper::{Sweeper, Work};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, SECOND};
 use crate::name::IndexName;
 use crate::striped::{Shared, Striped};
 use crate::sys::fork;
@@ -22,10 +22,17 @@ const EVICTION_SAMPLE: usize = 32;
 /// How many are passed over on the way because a handle is open on them.
 const EVICTION_SEARCH: usize = 1024;
 
+/// How exactly the time of the last opening is kept, in nanoseconds: writing it slows the other threads down.
+const OPENED_PRECISION: u64 = SECOND / 10;
+
+/// From so many entries on, the map is kept a quarter full: the map itself lets it fill up to nine tenths, and then
+/// finding a name takes several tries.
+const ROOMY_FROM: usize = 64;
+
 /// The entries of an engine.
 #[derive(Debug)]
 pub struct Cache {
-    entries: papaya::HashMap<Box<str>, Arc<Cached>, foldhash::fast::RandomState>,
+    entries: papaya::HashMap<Box<str>, Cached, foldhash::fast::RandomState>,
     max_entries: AtomicUsize,
     clock: Arc<dyn Clock>,
 }
@@ -33,7 +40,7 @@ pub struct Cache {
 #[derive(Debug)]
 struct Cached {
     entry: Striped<Entry>,
-    /// `Clock::tick` of the last opening, for eviction.
+    /// `Clock::tick` of the last opening, nearly, for eviction.
     opened_at: AtomicU64,
 }
 
@@ -41,7 +48,11 @@ impl Cache {
     /// An empty cache of at most `max_entries` indexes.
     pub fn new(max_entries: usize, clock: Arc<dyn Clock>) -> Cache {
         Cache {
-            entries: papaya::HashMap::with_hasher(foldhash::fast::RandomState::default()),
+            entries: papaya::HashMap::builder()
+                .hasher(foldhash::fast::RandomState::default())
+                // Else a map that no longer grows stays spread over two tables.
+                .resize_mode(papaya::ResizeMode::Blocking)
+                .build(),
             max_entries: AtomicUsize::new(max_entries),
             clock,
         }
@@ -63,8 +74,10 @@ impl Cache {
         let entries = self.entries.pin();
         let cached = entries.get(name)?;
         let tick = self.clock.tick();
-        cached.entry.live(tick, Use::Read)?;
-        if cached.opened_at.load(Ordering::Relaxed) != tick {
+        if !cached.entry.is_live_at(tick) {
+            return None;
+        }
+        if tick.saturating_sub(cached.opened_at.load(Ordering::Relaxed)) > OPENED_PRECISION {
             cached.opened_at.store(tick, Ordering::Relaxed);
         }
         Some(cached.entry.share())
@@ -78,13 +91,14 @@ impl Cache {
         if let Some(cached) = entries.get(name.as_str()) {
             return cached.entry.share();
         }
-        let limit = self.max_entries.load(Ordering::Relaxed);
+        let (count, limit) = (entries.len(), self.max_entries.load(Ordering::Relaxed));
+        if count < limit && count >= ROOMY_FROM && count.is_power_of_two() {
+            entries.reserve(3 * count);
+        }
         while entries.len() >= limit && self.evict_one() {}
-        let cached = entries.get_or_insert_with(name.as_str().into(), || {
-            Arc::new(Cached {
-                entry: Striped::new(Entry::new(name.clone(), Arc::clone(&self.clock))),
-                opened_at: AtomicU64::new(self.clock.tick()),
-            })
+        let cached = entries.get_or_insert_with(name.as_str().into(), || Cached {
+            entry: Striped::new(Entry::new(name.clone(), Arc::clone(&self.clock))),
+            opened_at: AtomicU64::new(self.clock.tick()),
         });
         cached.entry.share()
     }
@@ -94,7 +108,7 @@ impl Cache {
     pub fn forget_if_empty(&self, name: &IndexName) {
         let _no_fork = fork::no_fork();
         let entries = self.entries.pin();
-        let idle = |cached: &Arc<Cached>| {
+        let idle = |cached: &Cached| {
             !cached.entry.is_shared() && !cached.entry.is_live() && !cached.entry.has_failed()
         };
         let _ = entries.remove_if(name.as_str(), |_, cached| idle(cached));

@@ -3,7 +3,9 @@
 mod page;
 
 use std::ffi::CString;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+
+use once_cell::race::OnceBox;
 
 pub use page::{Input, sealed_len};
 
@@ -36,7 +38,8 @@ pub struct Index {
     entry: Shared<Entry>,
     lifeline: Shared<Lifeline>,
     access: Access,
-    about: OnceLock<About>,
+    /// In a place of its own: few ask, and a handle that is small is opened faster.
+    about: OnceBox<About>,
 }
 
 /// The record's public side when it was first asked for.
@@ -54,7 +57,7 @@ pub struct About {
 
 impl Index {
     pub(crate) fn new(entry: Shared<Entry>, lifeline: Shared<Lifeline>, access: Access) -> Index {
-        Index { entry, lifeline, access, about: OnceLock::new() }
+        Index { entry, lifeline, access, about: OnceBox::new() }
     }
 
     /// The handle on an index that was just created: its keys need not be loaded.
@@ -86,12 +89,12 @@ impl Index {
             let of_wrap = |field: fn(&WrappedKek) -> &str| {
                 text(record.as_ref().map_or("", |record| field(&record.wrap)))
             };
-            About {
+            Box::new(About {
                 name: text(self.name().as_str()),
                 kms_name: of_wrap(|wrap| &wrap.kms_name),
                 provider: of_wrap(|wrap| &wrap.provider),
                 key_id: of_wrap(|wrap| &wrap.key_id),
-            }
+            })
         })
     }
 
