@@ -4,11 +4,14 @@ mod engine_support;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
+use std::time::Duration;
 
+use cyborg_kms::cache::{Entry, Former, Load, Loaded, Use};
+use cyborg_kms::call::{Call, CancelToken};
 use cyborg_kms::engine::OpenOptions;
-use cyborg_kms::error::Status;
+use cyborg_kms::error::{Error, Result, Status};
 use cyborg_kms::name::IndexName;
-use engine_support::{Behaviour, Bench, Provider, TestStore, open, seal, status, until};
+use engine_support::{Behaviour, Bench, ManualClock, Provider, TestStore, open, seal, status, until};
 
 /// So many open one cold index at once; the provider holds until all but one wait.
 fn crowd(bench: &Bench, callers: usize) -> Vec<Status> {
@@ -381,6 +384,60 @@ fn a_leader_that_panics_hands_over() {
         bench.store.hang(false);
         assert!(followers.into_iter().all(|follower| follower.join().unwrap()));
     });
+}
+
+/// A load that ends as its first caller does, and then fails for all.
+#[derive(Default)]
+struct Scripted {
+    loads: AtomicUsize,
+    waiting: AtomicUsize,
+    released: AtomicBool,
+}
+
+impl Load for Scripted {
+    fn load(&self, call: &Call, _: &IndexName, _: &Former) -> Result<Loaded> {
+        if self.loads.fetch_add(1, Ordering::SeqCst) == 0 {
+            until("it may go on", || self.released.load(Ordering::SeqCst));
+            call.check("loading")?;
+        }
+        Err(Error::new(Status::KmsUnavailable, "for all"))
+    }
+
+    fn asked_kms(&self) -> bool {
+        true
+    }
+
+    fn note_waiting(&self) {
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn a_leader_that_is_cancelled_or_out_of_time_hands_over() {
+    let token = CancelToken::default();
+    token.cancel();
+    let out_of_time = Call::unbounded().within(Duration::ZERO);
+    for (call, own) in
+        [(Call::unbounded().cancelled_by(&token), Status::Cancelled), (out_of_time, Status::Timeout)]
+    {
+        let clock = ManualClock::new();
+        let entry = Entry::new(IndexName::new("a").unwrap(), clock);
+        let script = Scripted::default();
+        // A reference each: the loader need not be shared, as the engine's is not.
+        std::thread::scope(|scope| {
+            let get = |call: Call| status(entry.get(&call, &script, Use::Read));
+            let leader = scope.spawn(move || get(call));
+            until("it loads", || script.loads.load(Ordering::SeqCst) == 1);
+            let followers: Vec<_> = (0..4).map(|_| scope.spawn(move || get(Call::unbounded()))).collect();
+            until("the others wait", || script.waiting.load(Ordering::SeqCst) == 4);
+            script.released.store(true, Ordering::SeqCst);
+            assert_eq!(leader.join().unwrap(), own);
+            for follower in followers {
+                assert_eq!(follower.join().unwrap(), Status::KmsUnavailable);
+            }
+        });
+        assert_eq!(script.loads.into_inner(), 2);
+    }
 }
 
 #[test]

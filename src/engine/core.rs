@@ -216,6 +216,12 @@ impl Core {
         })
     }
 
+    /// Makes sure that what is watched later will be wiped on time.
+    pub(super) fn prepare_to_watch(self: &Arc<Core>) -> Result<()> {
+        let work: Weak<Core> = Arc::downgrade(self);
+        self.sweeper.start(work)
+    }
+
     /// When an entry is to be looked at: to be refreshed ahead, else at its end.
     fn next_look(&self, valid_until: u64, now: u64) -> u64 {
         let settings = self.cache_settings();

@@ -52,6 +52,9 @@ pub(super) fn create(
     let given = if kms.is_none() { Some(kek.duplicate()?) } else { None };
     // What can fail does so before anything is stored.
     let mut keys = Keys::open(&core.arena, name, Arc::new(record.clone()), kek, capabilities, None)?;
+    if given.is_none() {
+        core.prepare_to_watch()?;
+    }
     keys.record = Arc::new(insert(core, call, name, record)?);
     let max_age = nanoseconds(core.cache_settings().max_record_age);
     let loaded = Loaded {
