@@ -197,7 +197,7 @@ fn what_a_provider_answers_is_told_as_what_it_is() {
     let bench = Bench::new("");
     bench.cold("a");
     let short =
-        engine_support::yaml("").replace("request_timeout: 20s, deadline: 30s", "request_timeout: 50ms");
+        engine_support::yaml("").replace("request_timeout: 20s, deadline: 30s", "request_timeout: 2s");
     bench.engine.reload(Some(&short)).unwrap();
     for (behaviour, expected) in [
         (Behaviour::Later, Status::Ok),

@@ -297,7 +297,7 @@ fn c_api(folder: &Path) {
     );
     let (mut engine, mut index, mut wrapped, mut error) = (null_mut(), null_mut(), null_mut(), null_mut());
     let (mut key, mut again, mut kek) = ([0; 32], [0; 32], [0; 32]);
-    let mut status = |status: u32| assert_eq!(status, 0);
+    let status = |status: u32| assert_eq!(status, 0);
     // SAFETY: live handles, pointers to values that outlive the calls, NUL-terminated texts.
     unsafe {
         status(ffi::cyborg_kms_engine_open_yaml(yaml.as_ptr().cast(), &raw mut engine, &raw mut error));

@@ -59,6 +59,8 @@ struct Loading {
     started: u64,
     /// Grows when the keys are wiped from outside: a load that started before must not bring them back.
     generation: u64,
+    /// The highest epoch that was read.
+    epoch: u64,
     failure: Option<(u64, Error)>,
     /// The same for sealing alone: the record is too old.
     unsealable: Option<(u64, Error)>,
@@ -101,6 +103,11 @@ impl Entry {
     /// When the keys' lifetime ends.
     pub fn valid_until(&self) -> u64 {
         self.valid_until.load(Ordering::Acquire)
+    }
+
+    /// When sealing ends, since the record was not read again.
+    pub fn seal_until(&self) -> u64 {
+        self.seal_until.load(Ordering::Acquire)
     }
 
     /// The keys, where they may be used now; `tick` is the clock's. No lock, no system call but the clock's, which is the kernel's page.
@@ -310,8 +317,11 @@ impl Entry {
     }
 
     fn former(&self) -> Former {
-        let record = self.lock().record.clone();
-        Former { keys: self.keys.load_full(), record }
+        let (record, epoch) = {
+            let loading = self.lock();
+            (loading.record.clone(), loading.epoch)
+        };
+        Former { keys: self.keys.load_full(), record, epoch }
     }
 
     /// A load can bring keys that may open pages but not seal: the record could not be read for too long.
@@ -335,12 +345,15 @@ impl Entry {
     pub fn install(&self, loaded: Loaded) {
         let mut loading = self.lock();
         loading.generation += 1;
+        // Created anew: what was before does not count.
+        loading.epoch = 0;
         self.store(&mut loading, loaded);
     }
 
     fn store(&self, loading: &mut Loading, loaded: Loaded) {
         (loading.failure, loading.unsealable) = (None, None);
         loading.record = Some((Arc::clone(&loaded.keys.record), loaded.seal_until));
+        loading.epoch = loading.epoch.max(loaded.keys.record.epoch);
         self.seal_until.store(loaded.seal_until, Ordering::Release);
         self.valid_until.store(loaded.valid_until, Ordering::Release);
         self.checked_until.store(NEVER, Ordering::SeqCst);
@@ -353,6 +366,7 @@ impl Entry {
         let mut loading = self.lock();
         loading.generation += 1;
         (loading.failure, loading.unsealable, loading.record) = (None, None, None);
+        loading.epoch = 0;
         self.wipe();
     }
 

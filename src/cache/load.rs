@@ -29,6 +29,8 @@ pub struct Former {
     /// The record that was read last, and until when it may be sealed by. It outlives the keys, but not their
     /// eviction or a refusal.
     pub record: Option<(Arc<Record>, u64)>,
+    /// The highest epoch that was read; until an eviction.
+    pub epoch: u64,
 }
 
 /// Reads the record and asks the KMS. Called without any lock, by one caller at a time for each index.

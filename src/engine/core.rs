@@ -16,7 +16,7 @@ use crate::crypto::secret::{Arena, SecretKey};
 use crate::error::{Result, fail};
 use crate::keys::Keys;
 use crate::log::{Fields, Level, write};
-use crate::provider::ExternalCallbacks;
+use crate::provider::{ExternalCallbacks, Registered};
 use crate::registry::{CacheSettings, Config};
 use crate::runtime::{self, Runtime};
 use crate::store::Store;
@@ -30,7 +30,7 @@ pub struct Core {
     pub(super) config: ArcSwap<Config>,
     path: Option<PathBuf>,
     pub(super) store: Arc<dyn Store>,
-    pub(super) externals: Mutex<HashMap<String, Arc<dyn ExternalCallbacks>>>,
+    pub(super) externals: Mutex<HashMap<String, Arc<Registered>>>,
     pub(crate) cache: Cache,
     sweeper: Sweeper,
     pub(crate) arena: Arc<Arena>,
@@ -146,7 +146,7 @@ impl Core {
                 "provider external:{name} is registered already: an engine takes each name once"
             )),
             std::collections::hash_map::Entry::Vacant(place) => {
-                place.insert(callbacks);
+                place.insert(Arc::new(Registered::new(callbacks)));
                 Ok(())
             }
         }

@@ -69,7 +69,12 @@ pub(super) fn open(
         core.counters.cache_hits.add();
     }
     let given = given.map(Arc::new);
-    let access = Access { capabilities: options.capabilities, no_wait: options.no_wait, given };
+    let access = Access {
+        capabilities: options.capabilities,
+        no_wait: options.no_wait,
+        min_epoch: options.min_epoch,
+        given,
+    };
     Ok(Index::new(entry, lifeline.share(), access))
 }
 

@@ -56,8 +56,12 @@ impl Core {
     }
 
     /// What an index of provider `none` may do: all, or what a slot of its name says.
-    pub(super) fn capabilities_of_none(&self, wrap: &WrappedKek) -> u32 {
-        self.config.load().slots.get(&wrap.kms_name).map_or(CAN_ALL, |slot| slot.capabilities & CAN_ALL)
+    pub(super) fn capabilities_of_none(&self, name: &IndexName, wrap: &WrappedKek) -> Result<u32> {
+        if wrap.kms_name.is_empty() {
+            return Ok(CAN_ALL);
+        }
+        // A slot that is gone may have granted less than all.
+        Ok(self.slot_of(name, wrap)?.capabilities & CAN_ALL)
     }
 
     fn provider(&self, slot: &Arc<Slot>) -> Result<SharedProvider> {

@@ -10,6 +10,9 @@ use crate::error::{Result, Status, fail};
 use crate::keys::Keys;
 use crate::registry::{CAN_DECRYPT, CAN_ENCRYPT};
 
+/// A handle that does not wait believes a record of this age when it lacks a page's data key.
+const FRESH: u64 = 10 * SECOND;
+
 /// Where a page's ciphertext starts in its sealed form.
 const BODY: usize = HEADER_LEN + NONCE_LEN;
 
@@ -194,6 +197,8 @@ impl Index {
         if !self.access.no_wait {
             let given = self.access.given.as_deref();
             self.lifeline.reread(&Call::unbounded(), self.entry.value(), given, SECOND)?;
+        } else if self.lifeline.record_age(self.entry.value()) > FRESH {
+            return Err(self.not_waiting(&format!("data key {id} of the page is not known yet")));
         }
         // Also where nothing was read: another thread may just have.
         let keys = self.keys(self.lifeline.clock.tick(), Use::Read)?;

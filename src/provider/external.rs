@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::limit::Limit;
 use super::{Provider, Wrapped};
 use crate::blob::{Binding, WrappedKek};
 use crate::call::Call;
@@ -24,9 +25,22 @@ pub trait ExternalCallbacks: Send + Sync {
     fn unwrap(&self, key_id: &str, aad: &[u8], wrapped: &[u8], reply: Reply);
 }
 
+/// What was registered under a name, and how much of it is under way.
+pub struct Registered {
+    callbacks: Arc<dyn ExternalCallbacks>,
+    limit: Arc<Limit>,
+}
+
+impl Registered {
+    /// Ready for the slots that name it.
+    pub fn new(callbacks: Arc<dyn ExternalCallbacks>) -> Registered {
+        Registered { callbacks, limit: Arc::default() }
+    }
+}
+
 /// One slot with `provider: external:NAME`.
 pub struct External {
-    callbacks: Arc<dyn ExternalCallbacks>,
+    registered: Arc<Registered>,
     runtime: Arc<Runtime>,
     arena: Arc<Arena>,
     slot: Arc<Slot>,
@@ -35,12 +49,12 @@ pub struct External {
 impl External {
     /// The provider of a slot, by what was registered under its name.
     pub fn new(
-        callbacks: Arc<dyn ExternalCallbacks>,
+        registered: Arc<Registered>,
         runtime: Arc<Runtime>,
         arena: Arc<Arena>,
         slot: Arc<Slot>,
     ) -> External {
-        External { callbacks, runtime, arena, slot }
+        External { registered, runtime, arena, slot }
     }
 
     /// One try: hands the reply to `ask` on a thread of the library and waits.
@@ -51,9 +65,13 @@ impl External {
         ask: impl FnOnce(&dyn ExternalCallbacks, Reply) + Send + 'static,
     ) -> Result<T> {
         let call = call.within(self.slot.request_timeout);
-        let callbacks = Arc::clone(&self.callbacks);
-        self.runtime.spawn(move || ask(&*callbacks, reply))?;
         let what = format!("slot {:?}: its provider {} did not answer", self.slot.name, self.slot.provider);
+        let turn = self.registered.limit.turn(&call, &what)?;
+        let registered = Arc::clone(&self.registered);
+        self.runtime.spawn(move || {
+            ask(&*registered.callbacks, reply);
+            drop(turn);
+        })?;
         answer.wait(&call, &what).map_err(|error| match call.check(&what) {
             Ok(()) => as_of_a_provider(error),
             Err(_) => error,
