@@ -1,6 +1,6 @@
 # Each target can be run again; what it installs it says, and it ends with a clear line.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench soak header fmt lint clean
+.PHONY: help setup demo test bench size soak header fmt lint clean
 
 help: ## this list
 	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 16
@@ -16,6 +16,9 @@ test: ## every test, after `setup`; one line for each step, logs in build/logs
 
 bench: ## speed against the limits of the machine, in one table
 	@scripts/bench.sh
+
+size: ## size of the shared library and the time to load it, in one table
+	@scripts/size.sh
 
 soak: ## the tests that find rare things, over and over for MINUTES (60)
 	@scripts/soak.sh

@@ -140,6 +140,31 @@ impl Index {
         assert_eq!(len, sealed.len() - 48);
     }
 
+    /// `cyborg_kms_index_generate_data_key`: the key and its wrapped form
+    pub fn generate_data_key(&self) -> ([u8; 32], [u8; 80]) {
+        let (mut key, mut wrapped, mut buffer) = ([0; 32], [0; 80], null_mut());
+        call!(cyborg_kms_index_generate_data_key(self.0, key.as_mut_ptr(), key.len(), &raw mut buffer));
+        // SAFETY: the buffer is owned, has 80 bytes, and is freed once.
+        unsafe {
+            ffi::cyborg_kms_buffer_data(buffer).copy_to_nonoverlapping(wrapped.as_mut_ptr(), wrapped.len());
+            ffi::cyborg_kms_buffer_free(buffer);
+        }
+        (key, wrapped)
+    }
+
+    /// `cyborg_kms_index_unwrap_data_key`
+    pub fn unwrap_data_key(&self, wrapped: &[u8; 80]) -> [u8; 32] {
+        let mut key = [0; 32];
+        call!(cyborg_kms_index_unwrap_data_key(
+            self.0,
+            wrapped.as_ptr(),
+            wrapped.len(),
+            key.as_mut_ptr(),
+            key.len(),
+        ));
+        key
+    }
+
     /// `cyborg_kms_index_encrypt_detached` in place
     pub fn encrypt_detached(&self, aad: &[u8], page: &mut [u8], overhead: &mut [u8; 48]) {
         let at = page.as_mut_ptr();

@@ -1,6 +1,9 @@
-//! Wrapping and unwrapping a KEK by the `local` provider, against aes-gcm with a fresh key.
+//! Wrapping and unwrapping keys locally: by an index's data key, and by the `local` provider with its key file.
 
+use std::fs::File;
 use std::hint::black_box;
+use std::io::Read;
+use std::path::Path;
 
 use aes_gcm::aead::{AeadInOut, KeyInit};
 use aes_gcm::{Aes256Gcm, Nonce};
@@ -9,31 +12,58 @@ use crate::c_api::{Engine, text};
 use crate::measure::side_by_side;
 use crate::report::{Asked, Report};
 
-/// One wrap and one unwrap, a key schedule and a random nonce each, as `engine_check` does it.
-fn round_trip(key: &[u8; 32]) {
-    let mut nonce = [0; 12];
-    let mut kek = [0; 32];
+/// What has to be done at least: random bytes, a key schedule, AES-GCM.
+fn wrap(key: &[u8; 32]) -> ([u8; 32], [u8; 12], [u8; 16]) {
+    let (mut nonce, mut kek) = ([0; 12], [0; 32]);
     getrandom::fill(&mut nonce).expect("random bytes");
     getrandom::fill(&mut kek).expect("random bytes");
-    let nonce = Nonce::from(nonce);
-    let wrap = Aes256Gcm::new(black_box(key).into());
-    let tag = wrap.encrypt_inout_detached(&nonce, b"", kek.as_mut_slice().into()).expect("it is short");
-    let unwrap = Aes256Gcm::new(black_box(key).into());
-    unwrap.decrypt_inout_detached(&nonce, b"", kek.as_mut_slice().into(), &tag).expect("it is authentic");
+    let aes = Aes256Gcm::new(black_box(key).into());
+    let tag = aes.encrypt_inout_detached(&Nonce::from(nonce), b"", kek.as_mut_slice().into());
+    (kek, nonce, tag.expect("it is short").into())
+}
+
+fn unwrap(key: &[u8; 32], (mut kek, nonce, tag): ([u8; 32], [u8; 12], [u8; 16])) {
+    let aes = Aes256Gcm::new(black_box(key).into());
+    let opened = aes.decrypt_inout_detached(&Nonce::from(nonce), b"", kek.as_mut_slice().into(), &tag.into());
+    opened.expect("it is authentic");
     black_box(kek);
+}
+
+/// The file of a wrapping key.
+fn read(path: &Path) -> [u8; 32] {
+    let mut content = [0; 128];
+    let mut file = File::open(path).expect("the key file");
+    file.read(&mut content).expect("a readable file");
+    content.first_chunk().copied().expect("44 bytes")
 }
 
 pub fn run(report: &mut Report) {
     let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("dev.key");
     let engine = Engine::open(&format!(
         "{{kms: {{registry: {{dev: {{provider: local, key_id: {}, create: true}}}}}}}}",
-        folder.path().join("dev.key").display()
+        path.display()
     ));
     let slot = text("dev");
-    engine.check(&slot); // the first one makes and reads the key file
+    let index = engine.create_index(&text("keys"), &slot);
     let key = [9; 32];
-    let pair = side_by_side(|| round_trip(&key), || engine.check(&slot));
-    // A check is a wrap and an unwrap: 1 microsecond each.
-    let work = "wrap and unwrap by `local` (engine_check)";
+
+    let pair = side_by_side(|| _ = black_box(wrap(&key)), || _ = black_box(index.generate_data_key()));
+    let asked = Asked::Nanoseconds(1000.0);
+    report.time("generate and wrap a data key", pair.limit, pair.ours, pair.ratio, asked);
+
+    let (raw, (_, wrapped)) = (wrap(&key), index.generate_data_key());
+    let pair = side_by_side(|| unwrap(&key, raw), || _ = black_box(index.unwrap_data_key(&wrapped)));
+    report.time("unwrap a data key", pair.limit, pair.ours, pair.ratio, asked);
+
+    // The key file is read for each wrap and each unwrap, so that taking it away stops the index.
+    let pair = side_by_side(
+        || {
+            let raw = wrap(&read(&path));
+            unwrap(&read(&path), raw);
+        },
+        || engine.check(&slot),
+    );
+    let work = "wrap and unwrap by `local`, reading its file (engine_check)";
     report.time(work, pair.limit, pair.ours, pair.ratio, Asked::Nanoseconds(2000.0));
 }

@@ -31,10 +31,11 @@ pub fn median(figures: impl Iterator<Item = f64>) -> f64 {
     figures[figures.len() / 2]
 }
 
-/// Times short calls on this thread: rounds of about 2 ms each, by turns.
+/// Times short calls on this thread, by turns: in rounds so short that the kernel seldom lets another program in
+/// between, and so many that the median is of undisturbed ones.
 pub fn side_by_side(mut limit: impl FnMut(), mut ours: impl FnMut()) -> Pair {
-    const ROUND: Duration = Duration::from_millis(2);
-    const ROUNDS: usize = 61;
+    const ROUND: Duration = Duration::from_micros(200);
+    const ROUNDS: usize = 601;
     let (limit_calls, our_calls) = (calls_in(ROUND, &mut limit), calls_in(ROUND, &mut ours));
     let rounds: Vec<(f64, f64)> = (0..ROUNDS)
         .map(|round| {
@@ -59,8 +60,8 @@ pub fn scaling<L: FnMut(), O: FnMut()>(
     limit: impl Fn(usize) -> L + Sync,
     ours: impl Fn(usize) -> O + Sync,
 ) -> (f64, f64) {
-    const ROUND: Duration = Duration::from_millis(5);
-    const ROUNDS: usize = 80;
+    const ROUND: Duration = Duration::from_millis(2);
+    const ROUNDS: usize = 150;
     let (mut best_limit, mut best_ours) = ([0.0_f64; 2], [0.0_f64; 2]);
     for _ in 0..ROUNDS {
         for threads in [1, 2] {
