@@ -6,7 +6,7 @@ mod load;
 mod sweeper;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 
 pub use entry::{Entry, LiveKeys};
 pub use load::{Former, Load, Loaded, Use, is_passing};
@@ -42,6 +42,28 @@ struct Cached {
     entry: Striped<Entry>,
     /// `Clock::tick` of the last opening, nearly, for eviction.
     opened_at: AtomicU64,
+    /// Removed from the map, or about to be.
+    gone: AtomicBool,
+}
+
+impl Cached {
+    /// Says that it leaves the map, unless a handle is open on it: such an entry must be found by who opens it again
+    /// and by `evict`. One of this and [`Cached::share`] sees the other.
+    fn leave(&self) -> bool {
+        self.gone.store(true, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        let leaves = !self.entry.is_shared();
+        self.gone.store(leaves, Ordering::Relaxed);
+        leaves
+    }
+
+    /// A handle, where the entry stays in the map.
+    #[inline]
+    fn share(&self) -> Option<Shared<Entry>> {
+        let shared = self.entry.share();
+        fence(Ordering::SeqCst);
+        (!self.gone.load(Ordering::Relaxed)).then_some(shared)
+    }
 }
 
 impl Cache {
@@ -80,7 +102,7 @@ impl Cache {
         if tick.saturating_sub(cached.opened_at.load(Ordering::Relaxed)) > OPENED_PRECISION {
             cached.opened_at.store(tick, Ordering::Relaxed);
         }
-        Some(cached.entry.share())
+        cached.share()
     }
 
     /// The entry of an index, made where there is none.
@@ -99,6 +121,7 @@ impl Cache {
         let cached = entries.get_or_insert_with(name.as_str().into(), || Cached {
             entry: Striped::new(Entry::new(name.clone(), Arc::clone(&self.clock))),
             opened_at: AtomicU64::new(self.clock.tick()),
+            gone: AtomicBool::new(false),
         });
         cached.entry.share()
     }
@@ -108,9 +131,7 @@ impl Cache {
     pub fn forget_if_empty(&self, name: &IndexName) {
         let _no_fork = fork::no_fork();
         let entries = self.entries.pin();
-        let idle = |cached: &Cached| {
-            !cached.entry.is_shared() && !cached.entry.is_live() && !cached.entry.has_failed()
-        };
+        let idle = |cached: &Cached| !cached.entry.is_live() && !cached.entry.has_failed() && cached.leave();
         let _ = entries.remove_if(name.as_str(), |_, cached| idle(cached));
     }
 
@@ -130,7 +151,7 @@ impl Cache {
                 for (_, cached) in &entries {
                     cached.entry.clear();
                 }
-                entries.retain(|_, cached| cached.entry.is_shared());
+                entries.retain(|_, cached| !cached.leave());
             }
         }
     }
@@ -146,11 +167,10 @@ impl Cache {
             .take(EVICTION_SAMPLE)
             .min_by_key(|(_, cached)| cached.opened_at.load(Ordering::Relaxed));
         let Some((name, cached)) = oldest else { return false };
-        entries.remove(name);
-        // A handle that was opened since keeps its keys.
-        if !cached.entry.is_shared() {
+        if let Ok(Some(_)) = entries.remove_if(name, |_, cached| cached.leave()) {
             cached.entry.clear();
         }
+        // A handle that was opened since keeps it; there may be another to evict.
         true
     }
 
