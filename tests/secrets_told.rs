@@ -89,18 +89,11 @@ fn no_key_is_told() {
         let options = OpenOptions { kek: slot.is_empty().then_some(&KEK[..]), ..OpenOptions::default() };
         tell(&engine.open_index_with(&name, &options));
         tell(&engine.open_index_with(&name, &OpenOptions { kek: Some(&WRAP_KEY), ..OpenOptions::default() }));
-        if let Some(index) = index {
-            let (key, wrapped) = index.generate_data_key().unwrap();
-            secrets.push(key.expose().to_vec());
-            tell(&(
-                &key,
-                index.export_kek(0),
-                index.unwrap_data_key(&wrapped),
-                index.unwrap_data_key(&[2; 80]),
-            ));
-            tell(&index.derive_key("label", b"", &mut []));
-            tell(&index);
-        }
+        let (key, wrapped) = index.generate_data_key().unwrap();
+        secrets.push(key.expose().to_vec());
+        tell(&(&key, index.export_kek(0), index.unwrap_data_key(&wrapped), index.unwrap_data_key(&[2; 80])));
+        tell(&index.derive_key("label", b"", &mut []));
+        tell(&index);
         tell(&engine.check(None));
         engine.evict(None);
     }
