@@ -1,6 +1,6 @@
-/* memory DIRECTORY: a process whose memory tests/memory.py looks through. It stops at three points until a line
- * comes in: its index open, its keys evicted, everything freed. It tells its keys as their complements, so that
- * it holds no copy of its own. */
+/* memory DIRECTORY: a process whose memory tests/memory.py looks through. It stops at three points until a
+ * line comes in: its index open, its keys evicted, everything freed. It tells its keys as their complements,
+ * so that it holds no copy of its own. */
 #define _GNU_SOURCE
 
 #include "fixture.h"
