@@ -818,7 +818,8 @@ cyborg_kms_status cyborg_kms_index_open_with_options(cyborg_kms_engine *engine,
 // Asks store and KMS now, whatever is cached: what other processes changed is taken up, a revoked key is noticed.
 //
 // Any thread. Returns as `cyborg_kms_index_open`. Where the KMS does not answer, the handle works on until its
-// lifetime ends; any other failure ends it at once.
+// lifetime ends; where the store does not (`STORAGE`), by the record that was read last, for `cache.max_record_age`;
+// any other failure ends it at once.
 //
 // Pointers:
 // `index` is NULL or has not been freed; `error` is NULL or a valid place.

@@ -105,7 +105,7 @@ fn kek_only(record: &Record) -> Error {
     fail!(
         Unsupported,
         "this index holds only its KEK (slot {:?}; CyborgDB's kind of record): export_kek works, pages don't. \
-         A REWRAP to a slot without cyborgdb_compatible gives it data keys",
+         A REWRAP to a slot without cyborgdb_compatible gives it data keys (rotation comes with a later version)",
         record.wrap.kms_name
     )
 }

@@ -138,3 +138,44 @@ fn a_pushed_wrap_that_is_bound_to_nothing_opens_the_index() {
     let again = bench.engine.open_index("a").unwrap();
     assert_eq!((again.version(), open(&again, &sealed).unwrap()), (2, PAGE.to_vec()));
 }
+
+#[test]
+fn a_key_file_that_was_lost_is_not_made_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, key) = (folder.path().join("keys"), folder.path().join("wrap.key"));
+    let yaml = format!(
+        "storage: {{url: {store:?}}}\nkms: {{registry: {{own: {{provider: local, key_id: {key:?}, create: true}}}}}}"
+    );
+    // On the first start nothing is lost: a check makes the key.
+    let engine = Engine::open_yaml(&yaml).unwrap();
+    engine.check(None).unwrap();
+    engine.create("a", "own").unwrap();
+    let content = std::fs::read(&key).unwrap();
+    std::fs::remove_file(&key).unwrap();
+    engine.evict(None);
+    let refused = [
+        engine.check(None).unwrap_err(),
+        engine.create("b", "own").unwrap_err(),
+        engine.open_index("a").unwrap_err(),
+    ];
+    for error in refused {
+        assert_eq!(error.status(), Status::KeyNotFound, "{error}");
+        assert!(error.message().contains("restore it from its backup"), "{error}");
+    }
+    assert!(!key.exists());
+    std::fs::write(&key, content).unwrap();
+    std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    Engine::open_yaml(&yaml).unwrap().open_index("a").unwrap();
+}
+
+#[test]
+fn a_refresh_says_that_the_record_could_not_be_read_and_the_handle_works_on() {
+    let bench = Bench::new("");
+    let index = bench.engine.create("a", "prod").unwrap();
+    bench.store.fail_gets(Some(Status::Storage));
+    assert_eq!(status(index.refresh()), Status::Storage);
+    let sealed = seal(&index, PAGE).unwrap();
+    assert_eq!(open(&index, &sealed).unwrap(), PAGE);
+    bench.store.fail_gets(None);
+    index.refresh().unwrap();
+}

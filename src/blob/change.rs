@@ -172,7 +172,10 @@ pub fn create(store: &dyn Store, call: &Call, name: &IndexName, now: i64, blob: 
 
 /// The error of a strict insert that finds a record.
 pub(crate) fn already_exists(name: &IndexName) -> Error {
-    fail!(AlreadyExists, "index {name} has an envelope record already: open it, or delete it first")
+    fail!(
+        AlreadyExists,
+        "index {name} has an envelope record already: open it (deleting the record would destroy its keys for good)"
+    )
 }
 
 /// An idempotent upsert: sets what a blob holds and keeps the rest of the record.

@@ -139,6 +139,9 @@ impl Core {
             ));
         }
         let _no_fork = fork::no_fork();
+        if name.starts_with("external:") {
+            return Err(fail!(InvalidArgument, "provider {name:?}: give the name without \"external:\""));
+        }
         let mut externals = self.externals.lock().unwrap_or_else(PoisonError::into_inner);
         match externals.entry(name.to_owned()) {
             std::collections::hash_map::Entry::Occupied(_) => Err(fail!(

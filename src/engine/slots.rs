@@ -1,11 +1,12 @@
 //! Slots and their providers: which one a record names, and asking it.
 
+use std::path::Path;
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use super::Core;
 use super::stats::count;
-use crate::blob::WrappedKek;
+use crate::blob::{self, WrappedKek};
 use crate::call::Call;
 use crate::crypto::secret::SecretKey;
 use crate::error::{Result, Status, fail};
@@ -21,10 +22,14 @@ const CHECK_NAME: &str = "cyborg_kms check";
 impl Core {
     /// The slot with this name.
     pub(super) fn slot(&self, kms_name: &str) -> Result<Arc<Slot>> {
-        self.config.load().slots.get(kms_name).map(Arc::clone).ok_or_else(|| {
+        let config = self.config.load();
+        config.slots.get(kms_name).map(Arc::clone).ok_or_else(|| {
+            let known = config.slots.keys().min_by_key(|known| strsim::levenshtein(known, kms_name));
+            let nearest = known.map(|known| format!(" (the nearest is {known:?})")).unwrap_or_default();
             fail!(
                 Config,
-                "there is no slot {kms_name:?} in the registry: add it under kms.registry, then reload"
+                "there is no slot {kms_name:?} in the registry{nearest}: add it under kms.registry, then reload the \
+                 configuration (cyborg_kms_engine_reload)"
             )
         })
     }
@@ -107,6 +112,7 @@ impl Core {
         slot: &Arc<Slot>,
         kek: &SecretKey,
     ) -> Result<WrappedKek> {
+        self.refuse_lost_key(call, slot)?;
         let provider = self.provider(slot)?;
         let wrapped: Wrapped = self.ask(call, slot, "wrap", |call| provider.wrap(call, name, kek))?;
         let wrap = WrappedKek {
@@ -128,6 +134,32 @@ impl Core {
             ));
         }
         Ok(wrap)
+    }
+
+    /// `create: true` makes a key file that is missing; not where one was lost: a new key opens none of the indexes
+    /// that the lost one guards, and would hide the loss.
+    fn refuse_lost_key(&self, call: &Call, slot: &Slot) -> Result<()> {
+        if slot.provider != ProviderKind::Local || !slot.create || Path::new(&slot.key_id).exists() {
+            return Ok(());
+        }
+        let mut guarded = None;
+        self.store.list(call, None, &mut |name| {
+            let record = blob::live_record(&*self.store, call, name);
+            let wrap = record.map(|record| record.wrap).unwrap_or_default();
+            if wrap.provider == "local" && wrap.key_id == slot.key_id {
+                guarded = Some(name.clone());
+            }
+            guarded.is_none()
+        })?;
+        guarded.map_or(Ok(()), |name| {
+            Err(fail!(
+                KeyNotFound,
+                "slot {:?}: the key file {} is gone, and index {name} was wrapped by it: restore it from its backup. To \
+                 begin anew with another key, name another file",
+                slot.name,
+                slot.key_id
+            ))
+        })
     }
 
     /// Undoes a wrap by its slot's provider.

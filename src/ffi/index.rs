@@ -230,7 +230,8 @@ pub(super) unsafe fn open_options<'a>(options: &cyborg_kms_open_options) -> Resu
 /// Asks store and KMS now, whatever is cached: what other processes changed is taken up, a revoked key is noticed.
 ///
 /// Any thread. Returns as `cyborg_kms_index_open`. Where the KMS does not answer, the handle works on until its
-/// lifetime ends; any other failure ends it at once.
+/// lifetime ends; where the store does not (`STORAGE`), by the record that was read last, for `cache.max_record_age`;
+/// any other failure ends it at once.
 ///
 /// # Safety
 /// `index` is NULL or has not been freed; `error` is NULL or a valid place.

@@ -405,9 +405,11 @@ fn place_of(plain: *const u8, len: usize, sealed: *const u8, sealed_len: usize) 
     match (plain as usize).wrapping_sub(sealed as usize) {
         at @ (0 | BODY) => Ok(Some(at)),
         _ if len == 0 => Ok(None),
-        at => Err(fail!(
+        _ => Err(fail!(
             InvalidArgument,
-            "input and output overlap {at} bytes apart: they may be the same, or 32 bytes apart as in a sealed page"
+            "input and output overlap, {} bytes apart: they may be the same, or the plaintext 32 bytes behind the start \
+             of the sealed page",
+            (plain as usize).abs_diff(sealed as usize)
         )),
     }
 }

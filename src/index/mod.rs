@@ -117,9 +117,10 @@ impl Index {
 
     /// Asks record and KMS now.
     pub fn refresh(&self) -> Result<()> {
-        self.lifeline
-            .refresh(&Call::unbounded(), self.entry.value(), self.access.given.as_deref())
-            .map(|_| ())
+        let given = self.access.given.as_deref();
+        let loaded = self.lifeline.refresh(&Call::unbounded(), self.entry.value(), given)?;
+        // The keys are good for another lifetime, but the record is not what the store has now.
+        loaded.trouble.map_or(Ok(()), Err)
     }
 
     /// HKDF of the derivation key; see `crypto::derive::derive_key`.
@@ -198,7 +199,7 @@ impl Index {
         };
         fail!(
             AccessDenied,
-            "index {}: neither does its slot grant {name} nor was it opened for it",
+            "index {}: its slot does not grant {name}, or it was opened without it",
             self.name()
         )
     }

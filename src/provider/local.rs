@@ -14,7 +14,7 @@ use crate::blob::{Binding, WrappedKek};
 use crate::call::Call;
 use crate::crypto::secret::{Arena, SecretKey, random};
 use crate::crypto::wrap;
-use crate::error::{Error, Result, fail};
+use crate::error::{Error, Result, Status, fail};
 use crate::name::IndexName;
 
 /// More than any way to write 32 bytes takes.
@@ -60,7 +60,15 @@ impl Provider for Local {
 
     fn unwrap(&self, _call: &Call, name: &IndexName, wrapped: &WrappedKek) -> Result<SecretKey> {
         let path = Path::new(&wrapped.key_id);
-        let key = read_key(&self.arena, path)?;
+        let key = read_key(&self.arena, path).map_err(|error| match error.status() {
+            Status::KeyNotFound => fail!(
+                KeyNotFound,
+                "there is no key file {} any more, by which index {name} was wrapped: restore it from its backup, a new \
+                 key can't open this index",
+                path.display()
+            ),
+            _ => error,
+        })?;
         wrap::unwrap_key(&self.arena, key.expose(), &aad(wrapped.binding, name), &wrapped.wrapped_kek)
             .map_err(|error| {
                 error.context(format!(
@@ -213,7 +221,6 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
-    use crate::error::Status;
 
     fn provider(folder: &Path, create: bool) -> Local {
         Local::new(Arena::new(false), folder.join("key").to_str().unwrap(), create, true)

@@ -37,7 +37,10 @@ pub(super) fn check_size(bytes: &[u8], name: &IndexName) -> Result<()> {
 }
 
 pub(super) fn already_exists(name: &IndexName) -> Error {
-    fail!(AlreadyExists, "there is a record of index {name} already: open it, or delete it first")
+    fail!(
+        AlreadyExists,
+        "there is a record of index {name} already: open it (deleting it would destroy its keys for good)"
+    )
 }
 
 fn conflict(name: &IndexName) -> Error {

@@ -16,7 +16,9 @@ pub(super) fn storage(doing: &str, path: &Path, errno: Errno) -> Error {
         Errno::ACCESS | Errno::PERM => "run as the user that owns the store, or give this one the right",
         Errno::MFILE => "this process has too many open files: close some, or raise `ulimit -n`",
         Errno::NFILE => "the system has too many open files: close some, or raise fs.file-max",
-        Errno::NOENT => "the folder has disappeared: mount or restore it, then open the store anew",
+        Errno::NOENT => {
+            "the folder is not there, or not any more: make, mount or restore it, then open the store anew"
+        }
         Errno::NOTDIR => "a part of the path is not a folder: give the path of a folder",
         Errno::NAMETOOLONG => "the store's path is too long: move the store nearer to /",
         Errno::STALE => "the file system was exported or mounted anew: open the store anew",
