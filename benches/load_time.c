@@ -1,4 +1,5 @@
-/* load_time LIBRARY: prints how many microseconds dlopen takes in this process, which has not loaded it before. */
+/* load_time LIBRARY: prints how many microseconds dlopen takes in this process, which has not loaded it
+ * before. */
 #include <dlfcn.h>
 #include <stdio.h>
 #include <time.h>
