@@ -344,7 +344,7 @@ extern "C" {
 //
 // In this version it runs on this thread, at once, with `UNSUPPORTED`. A NULL callback: nothing.
 //
-// # Safety
+// Pointers:
 // `engine` is NULL or has not been freed; `index_name` is NULL or NUL-terminated; `options` is NULL or points to
 // `struct_size` bytes; `callback` may be called with `user_data`.
 void cyborg_kms_index_open_async(cyborg_kms_engine *engine,
@@ -358,7 +358,7 @@ cyborg_kms_blob *cyborg_kms_blob_new(void);
 
 // Frees a blob; NULL does nothing.
 //
-// # Safety
+// Pointers:
 // `blob` is NULL or a blob that has not been freed; it is not used again.
 void cyborg_kms_blob_free(cyborg_kms_blob *blob);
 
@@ -366,7 +366,7 @@ void cyborg_kms_blob_free(cyborg_kms_blob *blob);
 //
 // `kms_name`: copied; "" for none. Returns `INVALID_ARGUMENT` (NULL, not UTF-8, more than 1 MiB).
 //
-// # Safety
+// Pointers:
 // `blob` is NULL or a blob that has not been freed and that no other thread uses; `kms_name` is NULL or NUL-terminated;
 // `error` is NULL or a valid place.
 cyborg_kms_status cyborg_kms_blob_set_kms_name(cyborg_kms_blob *blob,
@@ -377,7 +377,7 @@ cyborg_kms_status cyborg_kms_blob_set_kms_name(cyborg_kms_blob *blob,
 //
 // `provider`: copied; "" for none. Returns `INVALID_ARGUMENT` (NULL, not UTF-8, more than 1 MiB).
 //
-// # Safety
+// Pointers:
 // `blob` is NULL or a blob that has not been freed and that no other thread uses; `provider` is NULL or NUL-terminated;
 // `error` is NULL or a valid place.
 cyborg_kms_status cyborg_kms_blob_set_provider(cyborg_kms_blob *blob,
@@ -388,7 +388,7 @@ cyborg_kms_status cyborg_kms_blob_set_provider(cyborg_kms_blob *blob,
 //
 // `key_id`: copied; "" for none. Returns `INVALID_ARGUMENT` (NULL, not UTF-8, more than 1 MiB).
 //
-// # Safety
+// Pointers:
 // `blob` is NULL or a blob that has not been freed and that no other thread uses; `key_id` is NULL or NUL-terminated;
 // `error` is NULL or a valid place.
 cyborg_kms_status cyborg_kms_blob_set_key_id(cyborg_kms_blob *blob,
@@ -399,7 +399,7 @@ cyborg_kms_status cyborg_kms_blob_set_key_id(cyborg_kms_blob *blob,
 //
 // `region`: copied; "" for none. Returns `INVALID_ARGUMENT` (NULL, not UTF-8, more than 1 MiB).
 //
-// # Safety
+// Pointers:
 // `blob` is NULL or a blob that has not been freed and that no other thread uses; `region` is NULL or NUL-terminated;
 // `error` is NULL or a valid place.
 cyborg_kms_status cyborg_kms_blob_set_region(cyborg_kms_blob *blob,
@@ -411,7 +411,7 @@ cyborg_kms_status cyborg_kms_blob_set_region(cyborg_kms_blob *blob,
 // `data`, `len`: what the provider gave; copied; empty for provider none.
 // Returns `INVALID_ARGUMENT` (NULL blob, NULL data with a length, more than 1 MiB).
 //
-// # Safety
+// Pointers:
 // `blob` is NULL or a blob that has not been freed and that no other thread uses; `data` points to `len` bytes;
 // `error` is NULL or a valid place.
 cyborg_kms_status cyborg_kms_blob_set_wrapped_kek(cyborg_kms_blob *blob,
@@ -423,7 +423,7 @@ cyborg_kms_status cyborg_kms_blob_set_wrapped_kek(cyborg_kms_blob *blob,
 //
 // Returns `INVALID_ARGUMENT` (NULL blob, version 0).
 //
-// # Safety
+// Pointers:
 // `blob` is NULL or a blob that has not been freed and that no other thread uses; `error` is NULL or a valid place.
 cyborg_kms_status cyborg_kms_blob_set_version(cyborg_kms_blob *blob,
                                               uint32_t version,
@@ -433,7 +433,7 @@ cyborg_kms_status cyborg_kms_blob_set_version(cyborg_kms_blob *blob,
 //
 // Returns `INVALID_ARGUMENT` (NULL blob).
 //
-// # Safety
+// Pointers:
 // `blob` is NULL or a blob that has not been freed and that no other thread uses; `error` is NULL or a valid place.
 cyborg_kms_status cyborg_kms_blob_set_created_at(cyborg_kms_blob *blob,
                                                  int64_t unix_seconds,
@@ -444,7 +444,7 @@ cyborg_kms_status cyborg_kms_blob_set_created_at(cyborg_kms_blob *blob,
 // `len`: gets the length in bytes without the last NUL (a record can hold NULs inside); may be NULL.
 // Borrowed from the blob until it is set anew or freed.
 //
-// # Safety
+// Pointers:
 // `blob` is NULL or a blob that has not been freed; `len` is NULL or a valid place.
 const char *cyborg_kms_blob_kms_name(const cyborg_kms_blob *blob, size_t *len);
 
@@ -453,7 +453,7 @@ const char *cyborg_kms_blob_kms_name(const cyborg_kms_blob *blob, size_t *len);
 // `len`: gets the length in bytes without the last NUL (a record can hold NULs inside); may be NULL.
 // Borrowed from the blob until it is set anew or freed.
 //
-// # Safety
+// Pointers:
 // `blob` is NULL or a blob that has not been freed; `len` is NULL or a valid place.
 const char *cyborg_kms_blob_provider(const cyborg_kms_blob *blob, size_t *len);
 
@@ -462,7 +462,7 @@ const char *cyborg_kms_blob_provider(const cyborg_kms_blob *blob, size_t *len);
 // `len`: gets the length in bytes without the last NUL (a record can hold NULs inside); may be NULL.
 // Borrowed from the blob until it is set anew or freed.
 //
-// # Safety
+// Pointers:
 // `blob` is NULL or a blob that has not been freed; `len` is NULL or a valid place.
 const char *cyborg_kms_blob_key_id(const cyborg_kms_blob *blob, size_t *len);
 
@@ -471,7 +471,7 @@ const char *cyborg_kms_blob_key_id(const cyborg_kms_blob *blob, size_t *len);
 // `len`: gets the length in bytes without the last NUL (a record can hold NULs inside); may be NULL.
 // Borrowed from the blob until it is set anew or freed.
 //
-// # Safety
+// Pointers:
 // `blob` is NULL or a blob that has not been freed; `len` is NULL or a valid place.
 const char *cyborg_kms_blob_region(const cyborg_kms_blob *blob, size_t *len);
 
@@ -479,19 +479,19 @@ const char *cyborg_kms_blob_region(const cyborg_kms_blob *blob, size_t *len);
 //
 // `len`: gets its length in bytes; may be NULL. Borrowed from the blob until it is set anew or freed.
 //
-// # Safety
+// Pointers:
 // `blob` is NULL or a blob that has not been freed; `len` is NULL or a valid place.
 const uint8_t *cyborg_kms_blob_wrapped_kek(const cyborg_kms_blob *blob, size_t *len);
 
 // The envelope's version; 0 for NULL.
 //
-// # Safety
+// Pointers:
 // `blob` is NULL or a blob that has not been freed.
 uint32_t cyborg_kms_blob_version(const cyborg_kms_blob *blob);
 
 // The time of creation in unix seconds; 0 for NULL.
 //
-// # Safety
+// Pointers:
 // `blob` is NULL or a blob that has not been freed.
 int64_t cyborg_kms_blob_created_at(const cyborg_kms_blob *blob);
 
@@ -500,7 +500,7 @@ int64_t cyborg_kms_blob_created_at(const cyborg_kms_blob *blob);
 // `out`: gets a buffer of the caller's: `cyborg_kms_buffer_free`.
 // Returns `INVALID_ARGUMENT` (NULL, or a record of more than 1 MiB).
 //
-// # Safety
+// Pointers:
 // `blob` is NULL or a blob that has not been freed and that no other thread changes; `out` is NULL or a valid
 // place; `error` is NULL or a valid place.
 cyborg_kms_status cyborg_kms_blob_encode(const cyborg_kms_blob *blob,
@@ -512,7 +512,7 @@ cyborg_kms_status cyborg_kms_blob_encode(const cyborg_kms_blob *blob,
 // `out`: gets a blob of the caller's: `cyborg_kms_blob_free`.
 // Returns `INVALID_ARGUMENT` (NULL), `CORRUPT` (no record, a field out of its range, more than 1 MiB).
 //
-// # Safety
+// Pointers:
 // `data` points to `len` bytes; `out` is NULL or a valid place; `error` is NULL or a valid place.
 cyborg_kms_status cyborg_kms_blob_decode(const uint8_t *data,
                                          size_t len,
@@ -521,19 +521,19 @@ cyborg_kms_status cyborg_kms_blob_decode(const uint8_t *data,
 
 // The buffer's first byte. Borrowed, as long as the buffer lives; NULL for NULL. Any thread.
 //
-// # Safety
+// Pointers:
 // `buffer` is NULL or a buffer that has not been freed.
 const uint8_t *cyborg_kms_buffer_data(const cyborg_kms_buffer *buffer);
 
 // The buffer's length in bytes; 0 for NULL. Any thread.
 //
-// # Safety
+// Pointers:
 // `buffer` is NULL or a buffer that has not been freed.
 size_t cyborg_kms_buffer_len(const cyborg_kms_buffer *buffer);
 
 // Wipes and frees a buffer; NULL does nothing.
 //
-// # Safety
+// Pointers:
 // `buffer` is NULL or a buffer that has not been freed; it is not used again.
 void cyborg_kms_buffer_free(cyborg_kms_buffer *buffer);
 
@@ -544,7 +544,7 @@ void cyborg_kms_buffer_free(cyborg_kms_buffer *buffer);
 // Any thread. Returns `INVALID_ARGUMENT` (NULL, not UTF-8), `CONFIG` (no such file, a wrong key or value: with line),
 // `UNSUPPORTED` (a setting or store that does nothing yet), `STORAGE` (the store can't be opened).
 //
-// # Safety
+// Pointers:
 // `config_path` is NULL or NUL-terminated; `out` is NULL or a valid place; `error` is NULL or a valid place.
 cyborg_kms_status cyborg_kms_engine_open(const char *config_path,
                                          cyborg_kms_engine **out,
@@ -555,7 +555,7 @@ cyborg_kms_status cyborg_kms_engine_open(const char *config_path,
 // `yaml`: YAML or JSON; "{}" is a memory store and no slot. `out`: gets an engine of the caller's.
 // Any thread. Returns as `cyborg_kms_engine_open`.
 //
-// # Safety
+// Pointers:
 // `yaml` is NULL or NUL-terminated; `out` is NULL or a valid place; `error` is NULL or a valid place.
 cyborg_kms_status cyborg_kms_engine_open_yaml(const char *yaml,
                                               cyborg_kms_engine **out,
@@ -566,7 +566,7 @@ cyborg_kms_status cyborg_kms_engine_open_yaml(const char *yaml,
 // `store`: kept alive by the engine; the caller still frees its own reference. `out`: gets an engine of the caller's.
 // Any thread. Returns as `cyborg_kms_engine_open`; `CONFIG` also where the text has a section `storage`.
 //
-// # Safety
+// Pointers:
 // `yaml` is NULL or NUL-terminated; `store` is NULL or has not been freed; `out` is NULL or a valid place; `error` is
 // NULL or a valid place.
 cyborg_kms_status cyborg_kms_engine_open_yaml_with_store(const char *yaml,
@@ -581,7 +581,7 @@ cyborg_kms_status cyborg_kms_engine_open_yaml_with_store(const char *yaml,
 // Any thread. Returns `INVALID_ARGUMENT` (NULL engine, not UTF-8, no file to read), `CONFIG`, `UNSUPPORTED`; then the
 // former configuration stays.
 //
-// # Safety
+// Pointers:
 // `engine` is NULL or has not been freed; `yaml` is NULL or NUL-terminated; `error` is NULL or a valid place.
 cyborg_kms_status cyborg_kms_engine_reload(cyborg_kms_engine *engine,
                                            const char *yaml,
@@ -589,7 +589,7 @@ cyborg_kms_status cyborg_kms_engine_reload(cyborg_kms_engine *engine,
 
 // One more reference to the same engine, for a thread of its own; each is freed. NULL for NULL. Any thread.
 //
-// # Safety
+// Pointers:
 // `engine` is NULL or has not been freed.
 cyborg_kms_engine *cyborg_kms_engine_retain(cyborg_kms_engine *engine);
 
@@ -598,7 +598,7 @@ cyborg_kms_engine *cyborg_kms_engine_retain(cyborg_kms_engine *engine);
 // The last of engine and indexes ends the library's threads and waits for callbacks under way; calls that wait for
 // their answers end with `CANCELLED`. On one of the library's own threads another one does the waiting.
 //
-// # Safety
+// Pointers:
 // `engine` is NULL or has not been freed, and no other call uses this reference; it is not used again.
 void cyborg_kms_engine_free(cyborg_kms_engine *engine);
 
@@ -606,7 +606,7 @@ void cyborg_kms_engine_free(cyborg_kms_engine *engine);
 //
 // `UNSUPPORTED` in this version, whatever the options.
 //
-// # Safety
+// Pointers:
 // `engine` is NULL or has not been freed; `options` is NULL or points to `struct_size` bytes; `out` is NULL or a valid
 // place; `error` is NULL or a valid place.
 cyborg_kms_status cyborg_kms_engine_scope(cyborg_kms_engine *engine,
@@ -618,7 +618,7 @@ cyborg_kms_status cyborg_kms_engine_scope(cyborg_kms_engine *engine,
 //
 // As there are no scopes in this version, it does nothing.
 //
-// # Safety
+// Pointers:
 // `scope` is NULL or has not been freed.
 void cyborg_kms_engine_cancel(cyborg_kms_engine *scope);
 
@@ -626,7 +626,7 @@ void cyborg_kms_engine_cancel(cyborg_kms_engine *scope);
 //
 // `out`: gets a reference of the caller's: `cyborg_kms_store_free`. Any thread. Returns `INVALID_ARGUMENT` (NULL).
 //
-// # Safety
+// Pointers:
 // `engine` is NULL or has not been freed; `out` is NULL or a valid place; `error` is NULL or a valid place.
 cyborg_kms_status cyborg_kms_engine_store(cyborg_kms_engine *engine,
                                           cyborg_kms_store **out,
@@ -640,7 +640,7 @@ cyborg_kms_status cyborg_kms_engine_store(cyborg_kms_engine *engine,
 // and what the provider answers: `ACCESS_DENIED`, `KEY_DISABLED`, `KEY_NOT_FOUND`, `KMS_UNAVAILABLE`, `THROTTLED`,
 // `TIMEOUT`, `CORRUPT` (another key came back), `INTERNAL`.
 //
-// # Safety
+// Pointers:
 // `engine` is NULL or has not been freed; `kms_name` is NULL or NUL-terminated; `error` is NULL or a valid place.
 cyborg_kms_status cyborg_kms_engine_check(cyborg_kms_engine *engine,
                                           const char *kms_name,
@@ -652,7 +652,7 @@ cyborg_kms_status cyborg_kms_engine_check(cyborg_kms_engine *engine,
 // `index_name`: one index; NULL: all. That it is not cached is fine. A handle of provider none keeps its own.
 // Any thread. Returns `INVALID_ARGUMENT`.
 //
-// # Safety
+// Pointers:
 // `engine` is NULL or has not been freed; `index_name` is NULL or NUL-terminated; `error` is NULL or a valid place.
 cyborg_kms_status cyborg_kms_engine_evict(cyborg_kms_engine *engine,
                                           const char *index_name,
@@ -663,7 +663,7 @@ cyborg_kms_status cyborg_kms_engine_evict(cyborg_kms_engine *engine,
 // `out`: its `struct_size` is set by the caller and says how much is written. Any thread.
 // Returns `INVALID_ARGUMENT` (NULL, a struct_size below its own size).
 //
-// # Safety
+// Pointers:
 // `engine` is NULL or has not been freed; `out` is NULL or points to `struct_size` writable bytes; `error` is NULL or
 // a valid place.
 cyborg_kms_status cyborg_kms_engine_stats(cyborg_kms_engine *engine,
@@ -674,7 +674,7 @@ cyborg_kms_status cyborg_kms_engine_stats(cyborg_kms_engine *engine,
 //
 // `UNSUPPORTED` in this version; `cyborg_kms_engine_stats` has the counters.
 //
-// # Safety
+// Pointers:
 // `engine` is NULL or has not been freed; `out` is NULL or a valid place; `error` is NULL or a valid place.
 cyborg_kms_status cyborg_kms_engine_metrics(cyborg_kms_engine *engine,
                                             cyborg_kms_buffer **out,
@@ -682,7 +682,7 @@ cyborg_kms_status cyborg_kms_engine_metrics(cyborg_kms_engine *engine,
 
 // The error's status; OK for NULL. Any thread.
 //
-// # Safety
+// Pointers:
 // `error` is NULL or an error that has not been freed.
 cyborg_kms_status cyborg_kms_error_status(const cyborg_kms_error *error);
 
@@ -690,7 +690,7 @@ cyborg_kms_status cyborg_kms_error_status(const cyborg_kms_error *error);
 //
 // Borrowed from the error, as long as it lives. Any thread.
 //
-// # Safety
+// Pointers:
 // `error` is NULL or an error that has not been freed.
 const char *cyborg_kms_error_message(const cyborg_kms_error *error);
 
@@ -698,7 +698,7 @@ const char *cyborg_kms_error_message(const cyborg_kms_error *error);
 //
 // Borrowed from the error, as long as it lives. Any thread.
 //
-// # Safety
+// Pointers:
 // `error` is NULL or an error that has not been freed.
 const char *cyborg_kms_error_provider_code(const cyborg_kms_error *error);
 
@@ -706,32 +706,32 @@ const char *cyborg_kms_error_provider_code(const cyborg_kms_error *error);
 //
 // Borrowed from the error, as long as it lives. Any thread.
 //
-// # Safety
+// Pointers:
 // `error` is NULL or an error that has not been freed.
 const char *cyborg_kms_error_request_id(const cyborg_kms_error *error);
 
 // Whether the same call may succeed later without anyone changing anything. False for NULL. Any thread.
 //
-// # Safety
+// Pointers:
 // `error` is NULL or an error that has not been freed.
 bool cyborg_kms_error_is_retryable(const cyborg_kms_error *error);
 
 // How long the server asked to wait, in milliseconds; 0 where it did not, and for NULL. Any thread.
 //
-// # Safety
+// Pointers:
 // `error` is NULL or an error that has not been freed.
 uint64_t cyborg_kms_error_retry_after_ms(const cyborg_kms_error *error);
 
 // Whether the change may have happened all the same (an answer was lost): opening the index tells. False for
 // NULL. Any thread.
 //
-// # Safety
+// Pointers:
 // `error` is NULL or an error that has not been freed.
 bool cyborg_kms_error_outcome_unknown(const cyborg_kms_error *error);
 
 // Frees an error; NULL does nothing.
 //
-// # Safety
+// Pointers:
 // `error` is NULL or an error that has not been freed; it is not used again.
 void cyborg_kms_error_free(cyborg_kms_error *error);
 
@@ -746,7 +746,7 @@ void cyborg_kms_error_free(cyborg_kms_error *error);
 // provider answers: `ACCESS_DENIED`, `KEY_DISABLED`, `KEY_NOT_FOUND`, `KMS_UNAVAILABLE`, `THROTTLED`, `TIMEOUT`,
 // `INTERNAL`.
 //
-// # Safety
+// Pointers:
 // `engine` is NULL or has not been freed; the texts are NULL or NUL-terminated; `out` is NULL or a valid place; `error`
 // is NULL or a valid place.
 cyborg_kms_status cyborg_kms_index_create(cyborg_kms_engine *engine,
@@ -761,7 +761,7 @@ cyborg_kms_status cyborg_kms_index_create(cyborg_kms_engine *engine,
 // Else the KEK is taken into that slot's care. `kek`: 32 bytes, copied into locked memory.
 // Else as `cyborg_kms_index_create`.
 //
-// # Safety
+// Pointers:
 // As for `cyborg_kms_index_create`; `kek` points to `kek_len` bytes.
 cyborg_kms_status cyborg_kms_index_create_with_key(cyborg_kms_engine *engine,
                                                    const char *index_name,
@@ -781,7 +781,7 @@ cyborg_kms_status cyborg_kms_index_create_with_key(cyborg_kms_engine *engine,
 // `AUTHENTICATION_FAILED` (the wrap was altered, or made by another key or for another index), `KEY_DISABLED`,
 // `ACCESS_DENIED`, `KEY_NOT_FOUND`, `KMS_UNAVAILABLE`, `THROTTLED`, `TIMEOUT`, `STORAGE`, `UNSUPPORTED`, `INTERNAL`.
 //
-// # Safety
+// Pointers:
 // As for `cyborg_kms_index_create`.
 cyborg_kms_status cyborg_kms_index_open(cyborg_kms_engine *engine,
                                         const char *index_name,
@@ -793,7 +793,7 @@ cyborg_kms_status cyborg_kms_index_open(cyborg_kms_engine *engine,
 // `kek`: 32 bytes. Returns as `cyborg_kms_index_open`; `INVALID_ARGUMENT` for an index that a KMS guards, or a key of
 // another length; `AUTHENTICATION_FAILED` for another key than its own.
 //
-// # Safety
+// Pointers:
 // As for `cyborg_kms_index_create`; `kek` points to `kek_len` bytes.
 cyborg_kms_status cyborg_kms_index_open_with_key(cyborg_kms_engine *engine,
                                                  const char *index_name,
@@ -807,7 +807,7 @@ cyborg_kms_status cyborg_kms_index_open_with_key(cyborg_kms_engine *engine,
 // `options`: NULL is `cyborg_kms_index_open`. Returns as that and `cyborg_kms_index_open_with_key`; also
 // `ACCESS_DENIED` (a capability that the slot does not grant), `ROLLED_BACK` (a record older than `min_epoch`).
 //
-// # Safety
+// Pointers:
 // As for `cyborg_kms_index_create`; `options` is NULL or points to `struct_size` bytes, its `kek` to `kek_len` bytes.
 cyborg_kms_status cyborg_kms_index_open_with_options(cyborg_kms_engine *engine,
                                                      const char *index_name,
@@ -820,62 +820,62 @@ cyborg_kms_status cyborg_kms_index_open_with_options(cyborg_kms_engine *engine,
 // Any thread. Returns as `cyborg_kms_index_open`. Where the KMS does not answer, the handle works on until its
 // lifetime ends; any other failure ends it at once.
 //
-// # Safety
+// Pointers:
 // `index` is NULL or has not been freed; `error` is NULL or a valid place.
 cyborg_kms_status cyborg_kms_index_refresh(cyborg_kms_index *index,
                                            cyborg_kms_error **error);
 
 // One more reference to the same handle, for a thread of its own; each is freed. NULL for NULL. Any thread.
 //
-// # Safety
+// Pointers:
 // `index` is NULL or has not been freed.
 cyborg_kms_index *cyborg_kms_index_retain(cyborg_kms_index *index);
 
 // Frees an index; NULL does nothing. A KEK that the caller brought is wiped; one of a KMS stays cached for its lifetime.
 //
-// # Safety
+// Pointers:
 // `index` is NULL or has not been freed, and no other call uses this reference; it is not used again.
 void cyborg_kms_index_free(cyborg_kms_index *index);
 
 // The index's name; "" for NULL. Borrowed from the handle, as long as it lives. Any thread.
 //
-// # Safety
+// Pointers:
 // `index` is NULL or has not been freed.
 const char *cyborg_kms_index_name(const cyborg_kms_index *index);
 
 // The slot's name as of when the handle was first asked; "" for NULL. Borrowed from the handle. Any thread.
 //
-// # Safety
+// Pointers:
 // `index` is NULL or has not been freed.
 const char *cyborg_kms_index_kms_name(const cyborg_kms_index *index);
 
 // The provider as of when the handle was first asked; "" for NULL. Borrowed from the handle. Any thread.
 //
-// # Safety
+// Pointers:
 // `index` is NULL or has not been freed.
 const char *cyborg_kms_index_provider(const cyborg_kms_index *index);
 
 // The wrapping key as of when the handle was first asked; "" for NULL. Borrowed from the handle. Any thread.
 //
-// # Safety
+// Pointers:
 // `index` is NULL or has not been freed.
 const char *cyborg_kms_index_key_id(const cyborg_kms_index *index);
 
 // The envelope's version in the record that was read last; 0 for NULL. Any thread.
 //
-// # Safety
+// Pointers:
 // `index` is NULL or has not been freed.
 uint32_t cyborg_kms_index_version(const cyborg_kms_index *index);
 
 // The epoch of the record that was read last, for `min_epoch`; 0 for CyborgDB's kind and for NULL. Any thread.
 //
-// # Safety
+// Pointers:
 // `index` is NULL or has not been freed.
 uint64_t cyborg_kms_index_epoch(const cyborg_kms_index *index);
 
 // The data key that seals new pages; 0 for an index that holds only its KEK, and for NULL. Any thread.
 //
-// # Safety
+// Pointers:
 // `index` is NULL or has not been freed.
 uint32_t cyborg_kms_index_data_key_id(const cyborg_kms_index *index);
 
@@ -885,7 +885,7 @@ uint32_t cyborg_kms_index_data_key_id(const cyborg_kms_index *index);
 //
 // `UNSUPPORTED` in this version; `INVALID_ARGUMENT` for arguments that can't be.
 //
-// # Safety
+// Pointers:
 // Handles are NULL or have not been freed; texts are NULL or NUL-terminated; the other pointers are valid for their
 // lengths; `error` is NULL or a valid place.
 cyborg_kms_status cyborg_kms_index_rotate(cyborg_kms_engine *engine,
@@ -901,7 +901,7 @@ cyborg_kms_status cyborg_kms_index_rotate(cyborg_kms_engine *engine,
 //
 // `UNSUPPORTED` in this version; `INVALID_ARGUMENT` for arguments that can't be.
 //
-// # Safety
+// Pointers:
 // Handles are NULL or have not been freed; texts are NULL or NUL-terminated; the other pointers are valid for their
 // lengths; `error` is NULL or a valid place.
 cyborg_kms_status cyborg_kms_index_rotate_with_key(cyborg_kms_engine *engine,
@@ -918,7 +918,7 @@ cyborg_kms_status cyborg_kms_index_rotate_with_key(cyborg_kms_engine *engine,
 //
 // `UNSUPPORTED` in this version; `INVALID_ARGUMENT` for arguments that can't be.
 //
-// # Safety
+// Pointers:
 // Handles are NULL or have not been freed; texts are NULL or NUL-terminated; the other pointers are valid for their
 // lengths; `error` is NULL or a valid place.
 cyborg_kms_status cyborg_kms_index_retire_data_key(cyborg_kms_engine *engine,
@@ -930,7 +930,7 @@ cyborg_kms_status cyborg_kms_index_retire_data_key(cyborg_kms_engine *engine,
 //
 // `UNSUPPORTED` in this version; `INVALID_ARGUMENT` for arguments that can't be.
 //
-// # Safety
+// Pointers:
 // Handles are NULL or have not been freed; texts are NULL or NUL-terminated; the other pointers are valid for their
 // lengths; `error` is NULL or a valid place.
 cyborg_kms_status cyborg_kms_index_retire_kek(cyborg_kms_engine *engine,
@@ -942,7 +942,7 @@ cyborg_kms_status cyborg_kms_index_retire_kek(cyborg_kms_engine *engine,
 //
 // `UNSUPPORTED` in this version; `INVALID_ARGUMENT` for arguments that can't be.
 //
-// # Safety
+// Pointers:
 // Handles are NULL or have not been freed; texts are NULL or NUL-terminated; the other pointers are valid for their
 // lengths; `error` is NULL or a valid place.
 cyborg_kms_status cyborg_kms_index_disable(cyborg_kms_engine *engine,
@@ -953,7 +953,7 @@ cyborg_kms_status cyborg_kms_index_disable(cyborg_kms_engine *engine,
 //
 // `UNSUPPORTED` in this version; `INVALID_ARGUMENT` for arguments that can't be.
 //
-// # Safety
+// Pointers:
 // Handles are NULL or have not been freed; texts are NULL or NUL-terminated; the other pointers are valid for their
 // lengths; `error` is NULL or a valid place.
 cyborg_kms_status cyborg_kms_index_enable(cyborg_kms_engine *engine,
@@ -966,7 +966,7 @@ cyborg_kms_status cyborg_kms_index_enable(cyborg_kms_engine *engine,
 //
 // `UNSUPPORTED` in this version; `INVALID_ARGUMENT` for arguments that can't be.
 //
-// # Safety
+// Pointers:
 // Handles are NULL or have not been freed; texts are NULL or NUL-terminated; the other pointers are valid for their
 // lengths; `error` is NULL or a valid place.
 cyborg_kms_status cyborg_kms_index_schedule_deletion(cyborg_kms_engine *engine,
@@ -978,7 +978,7 @@ cyborg_kms_status cyborg_kms_index_schedule_deletion(cyborg_kms_engine *engine,
 //
 // `UNSUPPORTED` in this version; `INVALID_ARGUMENT` for arguments that can't be.
 //
-// # Safety
+// Pointers:
 // Handles are NULL or have not been freed; texts are NULL or NUL-terminated; the other pointers are valid for their
 // lengths; `error` is NULL or a valid place.
 cyborg_kms_status cyborg_kms_index_cancel_deletion(cyborg_kms_engine *engine,
@@ -992,7 +992,7 @@ cyborg_kms_status cyborg_kms_index_cancel_deletion(cyborg_kms_engine *engine,
 //
 // `UNSUPPORTED` in this version; `INVALID_ARGUMENT` for arguments that can't be.
 //
-// # Safety
+// Pointers:
 // Handles are NULL or have not been freed; texts are NULL or NUL-terminated; the other pointers are valid for their
 // lengths; `error` is NULL or a valid place.
 cyborg_kms_status cyborg_kms_index_delete(cyborg_kms_engine *engine,
@@ -1006,7 +1006,7 @@ cyborg_kms_status cyborg_kms_index_delete(cyborg_kms_engine *engine,
 //
 // `UNSUPPORTED` in this version; `INVALID_ARGUMENT` for arguments that can't be.
 //
-// # Safety
+// Pointers:
 // Handles are NULL or have not been freed; texts are NULL or NUL-terminated; the other pointers are valid for their
 // lengths; `error` is NULL or a valid place.
 cyborg_kms_status cyborg_kms_index_describe(cyborg_kms_engine *engine,
@@ -1020,7 +1020,7 @@ cyborg_kms_status cyborg_kms_index_describe(cyborg_kms_engine *engine,
 //
 // `UNSUPPORTED` in this version; `INVALID_ARGUMENT` for arguments that can't be.
 //
-// # Safety
+// Pointers:
 // Handles are NULL or have not been freed; texts are NULL or NUL-terminated; the other pointers are valid for their
 // lengths; `error` is NULL or a valid place.
 cyborg_kms_status cyborg_kms_engine_sync(cyborg_kms_engine *engine,
@@ -1034,7 +1034,7 @@ cyborg_kms_status cyborg_kms_engine_sync(cyborg_kms_engine *engine,
 //
 // `UNSUPPORTED` in this version; `INVALID_ARGUMENT` for arguments that can't be.
 //
-// # Safety
+// Pointers:
 // Handles are NULL or have not been freed; texts are NULL or NUL-terminated; the other pointers are valid for their
 // lengths; `error` is NULL or a valid place.
 cyborg_kms_status cyborg_kms_engine_set_audit_callback(cyborg_kms_engine *engine,
@@ -1048,7 +1048,7 @@ cyborg_kms_status cyborg_kms_engine_set_audit_callback(cyborg_kms_engine *engine
 //
 // `UNSUPPORTED` in this version; `INVALID_ARGUMENT` for arguments that can't be.
 //
-// # Safety
+// Pointers:
 // Handles are NULL or have not been freed; texts are NULL or NUL-terminated; the other pointers are valid for their
 // lengths; `error` is NULL or a valid place.
 cyborg_kms_status cyborg_kms_audit_verify(const char *path,
@@ -1062,7 +1062,7 @@ cyborg_kms_status cyborg_kms_audit_verify(const char *path,
 //
 // `UNSUPPORTED` in this version; `INVALID_ARGUMENT` for arguments that can't be.
 //
-// # Safety
+// Pointers:
 // Handles are NULL or have not been freed; texts are NULL or NUL-terminated; the other pointers are valid for their
 // lengths; `error` is NULL or a valid place.
 cyborg_kms_status cyborg_kms_audit_head(const char *path,
@@ -1074,7 +1074,7 @@ cyborg_kms_status cyborg_kms_audit_head(const char *path,
 //
 // Any thread, but not from within the callback.
 //
-// # Safety
+// Pointers:
 // `callback` may be called with `user_data` from any thread until this is called again.
 void cyborg_kms_set_log_callback(cyborg_kms_log_level max_level,
                                  cyborg_kms_log_callback callback,
@@ -1091,7 +1091,7 @@ void cyborg_kms_set_log_callback(cyborg_kms_log_level max_level,
 // `ACCESS_DENIED` (a capability), `STORAGE` (the record could not be read for `max_record_age`), and as
 // `cyborg_kms_index_open` when it had to ask.
 //
-// # Safety
+// Pointers:
 // `index` is NULL or has not been freed; the pointers are valid for their lengths; `out_len` is NULL or a valid place;
 // `error` is NULL or a valid place.
 cyborg_kms_status cyborg_kms_index_encrypt(cyborg_kms_index *index,
@@ -1114,7 +1114,7 @@ cyborg_kms_status cyborg_kms_index_encrypt(cyborg_kms_index *index,
 // `AUTHENTICATION_FAILED` (wrong key or AAD, altered bytes), `CORRUPT` (shorter than 48 bytes, of an unknown version, a
 // wrapped data key, or sealed with a data key that the index does not have), else as `cyborg_kms_index_encrypt`.
 //
-// # Safety
+// Pointers:
 // As for `cyborg_kms_index_encrypt`.
 cyborg_kms_status cyborg_kms_index_decrypt(cyborg_kms_index *index,
                                            const uint8_t *aad,
@@ -1131,7 +1131,7 @@ cyborg_kms_status cyborg_kms_index_decrypt(cyborg_kms_index *index,
 // `plaintext`, `len`: 0 bytes to 1 GiB. `out`: gets `len` bytes; may be `plaintext`; any other overlap is refused.
 // `overhead`: gets 48 bytes: header, nonce, tag. Else as `cyborg_kms_index_encrypt`.
 //
-// # Safety
+// Pointers:
 // As for `cyborg_kms_index_encrypt`; `out` is valid for `len` bytes, `overhead` for 48.
 //
 cyborg_kms_status cyborg_kms_index_encrypt_detached(cyborg_kms_index *index,
@@ -1148,7 +1148,7 @@ cyborg_kms_status cyborg_kms_index_encrypt_detached(cyborg_kms_index *index,
 // `ciphertext`, `len`: 0 bytes to 1 GiB. `overhead`: the 48 bytes that sealing gave. `out`: gets `len` bytes; may be
 // `ciphertext`; any other overlap is refused. Else as `cyborg_kms_index_decrypt`.
 //
-// # Safety
+// Pointers:
 // As for `cyborg_kms_index_encrypt`; `out` is valid for `len` bytes, `overhead` for 48.
 //
 cyborg_kms_status cyborg_kms_index_decrypt_detached(cyborg_kms_index *index,
@@ -1165,7 +1165,7 @@ cyborg_kms_status cyborg_kms_index_decrypt_detached(cyborg_kms_index *index,
 // `sealed`, `sealed_len`: a sealed page, or its first 8 bytes, as of a detached overhead. `out_id`: gets the id.
 // Any thread. Returns `INVALID_ARGUMENT` (NULL), `CORRUPT` (shorter than 8 bytes, or no page of ours).
 //
-// # Safety
+// Pointers:
 // `sealed` points to `sealed_len` bytes; `out_id` is NULL or a valid place; `error` is NULL or a valid place.
 cyborg_kms_status cyborg_kms_page_data_key_id(const uint8_t *sealed,
                                               size_t sealed_len,
@@ -1179,7 +1179,7 @@ cyborg_kms_status cyborg_kms_page_data_key_id(const uint8_t *sealed,
 // stored: `cyborg_kms_buffer_free`.
 // Any thread. Returns as `cyborg_kms_index_encrypt`; a failure leaves zeros and NULL.
 //
-// # Safety
+// Pointers:
 // `index` is NULL or has not been freed; `out_key` points to `out_key_len` bytes; `out_wrapped` is NULL or a valid
 // place; `error` is NULL or a valid place.
 cyborg_kms_status cyborg_kms_index_generate_data_key(cyborg_kms_index *index,
@@ -1193,7 +1193,7 @@ cyborg_kms_status cyborg_kms_index_generate_data_key(cyborg_kms_index *index,
 // `wrapped`, `wrapped_len`: 80 bytes. `out_key`, `out_key_len`: 32 bytes; secret: wipe it after use.
 // Any thread. Returns as `cyborg_kms_index_decrypt`; `CORRUPT` for what is no wrapped data key. A failure leaves zeros.
 //
-// # Safety
+// Pointers:
 // `index` is NULL or has not been freed; the pointers are valid for their lengths; `error` is NULL or a valid place.
 cyborg_kms_status cyborg_kms_index_unwrap_data_key(cyborg_kms_index *index,
                                                    const uint8_t *wrapped,
@@ -1205,11 +1205,12 @@ cyborg_kms_status cyborg_kms_index_unwrap_data_key(cyborg_kms_index *index,
 // Derives a key: HKDF-SHA-256 (RFC 5869) of the index's derivation key. The same label and context give the same bytes
 // for as long as the index lives, through every rotation: for tokens, salted hashes, sub-keys.
 //
-// `label`: what it is for. `context`, `context_len`: any bytes. `out`, `out_len`: 1 to 8,160 bytes; zeros on failure.
+// `label`: what it is for. `context`, `context_len`: any bytes. `out`, `out_len`: 1 to 8,160 bytes; zeros on failure,
+// untouched with another length.
 // Any thread. Returns `INVALID_ARGUMENT`, `UNSUPPORTED` (the index holds only its KEK), `ACCESS_DENIED` (a capability),
 // and as `cyborg_kms_index_open` when it had to ask.
 //
-// # Safety
+// Pointers:
 // `index` is NULL or has not been freed; the pointers are valid for their lengths; `label` is NULL or NUL-terminated;
 // `error` is NULL or a valid place.
 cyborg_kms_status cyborg_kms_index_derive_key(cyborg_kms_index *index,
@@ -1227,7 +1228,7 @@ cyborg_kms_status cyborg_kms_index_derive_key(cyborg_kms_index *index,
 // Any thread. Returns `INVALID_ARGUMENT`, `NOT_FOUND` (no such version), `ACCESS_DENIED` (a capability), and as
 // `cyborg_kms_index_open` when it had to ask.
 //
-// # Safety
+// Pointers:
 // `index` is NULL or has not been freed; `out` points to `out_len` bytes; `error` is NULL or a valid place.
 cyborg_kms_status cyborg_kms_index_export_kek(cyborg_kms_index *index,
                                               uint32_t version,
@@ -1246,13 +1247,13 @@ uint32_t cyborg_kms_abi_version(void);
 // `out_len`: 1 byte and up; a KEK has 32. Any thread.
 // Returns `INVALID_ARGUMENT` (NULL, or no bytes), `INTERNAL` (the system gives no random bytes).
 //
-// # Safety
+// Pointers:
 // `out` points to `out_len` writable bytes; `error` is NULL or a valid place.
 cyborg_kms_status cyborg_kms_random_key(uint8_t *out, size_t out_len, cyborg_kms_error **error);
 
 // Overwrites `len` bytes with zeros, in a way that no compiler removes. NULL does nothing. Any thread.
 //
-// # Safety
+// Pointers:
 // `data` is NULL or points to `len` writable bytes.
 void cyborg_kms_wipe(void *data, size_t len);
 
@@ -1263,7 +1264,7 @@ void cyborg_kms_wipe(void *data, size_t len);
 // Any thread. Returns `INVALID_ARGUMENT` (NULL, a callback that is missing, a wrong struct_size),
 // `ALREADY_EXISTS` (the name is registered).
 //
-// # Safety
+// Pointers:
 // `engine` is NULL or has not been freed; `provider_name` is NULL or NUL-terminated; `callbacks` is NULL or points
 // to `struct_size` bytes, and its functions may be called with `user_data` from any thread until `destroy` ran;
 // `error` is NULL or a valid place.
@@ -1280,7 +1281,7 @@ cyborg_kms_status cyborg_kms_engine_register_provider(cyborg_kms_engine *engine,
 // Returns `INVALID_ARGUMENT`, `ALREADY_EXISTS`, `STORAGE`, `TIMEOUT` (the lock of another process), `CORRUPT` (what
 // is stored there is no record).
 //
-// # Safety
+// Pointers:
 // `store` and `blob` are NULL or have not been freed; `index_name` is NULL or NUL-terminated; `error` is NULL or a
 // valid place.
 cyborg_kms_status cyborg_kms_create_index_kms(cyborg_kms_store *store,
@@ -1295,7 +1296,7 @@ cyborg_kms_status cyborg_kms_create_index_kms(cyborg_kms_store *store,
 // Returns `INVALID_ARGUMENT`, `STORAGE`, `TIMEOUT`, `CONFLICT` (others keep changing it), `CORRUPT` (what is stored
 // there is no record: delete it first).
 //
-// # Safety
+// Pointers:
 // As for `cyborg_kms_create_index_kms`.
 cyborg_kms_status cyborg_kms_push_index_kms(cyborg_kms_store *store,
                                             const char *index_name,
@@ -1307,7 +1308,7 @@ cyborg_kms_status cyborg_kms_push_index_kms(cyborg_kms_store *store,
 // `out`: gets a blob of the caller's: `cyborg_kms_blob_free`. Any thread.
 // Returns `INVALID_ARGUMENT`, `NOT_FOUND`, `CORRUPT` (what is stored there is no record), `STORAGE`.
 //
-// # Safety
+// Pointers:
 // `store` is NULL or has not been freed; `index_name` is NULL or NUL-terminated; `out` is NULL or a valid place;
 // `error` is NULL or a valid place.
 cyborg_kms_status cyborg_kms_get_index_kms(cyborg_kms_store *store,
@@ -1321,7 +1322,7 @@ cyborg_kms_status cyborg_kms_get_index_kms(cyborg_kms_store *store,
 // Durable when it returns. Any thread.
 // Returns `INVALID_ARGUMENT`, `STORAGE`, `TIMEOUT`.
 //
-// # Safety
+// Pointers:
 // `store` is NULL or has not been freed; `index_name` is NULL or NUL-terminated; `error` is NULL or a valid place.
 cyborg_kms_status cyborg_kms_delete_index_kms(cyborg_kms_store *store,
                                               const char *index_name,
@@ -1332,7 +1333,7 @@ cyborg_kms_status cyborg_kms_delete_index_kms(cyborg_kms_store *store,
 // `start_after`: an index name to go on behind, or NULL. `callback`: runs on this thread; it may use the store.
 // Any thread. Returns `INVALID_ARGUMENT` (NULL store or callback, a name that can't be), `STORAGE`.
 //
-// # Safety
+// Pointers:
 // `store` is NULL or has not been freed; `start_after` is NULL or NUL-terminated; `callback` may be called with
 // `user_data`; `error` is NULL or a valid place.
 cyborg_kms_status cyborg_kms_list_index_kms(cyborg_kms_store *store,
@@ -1347,7 +1348,7 @@ cyborg_kms_status cyborg_kms_list_index_kms(cyborg_kms_store *store,
 // 0 where there is none. An empty answer where bytes are due is `INTERNAL` for the call. NULL reply: nothing.
 // Any thread.
 //
-// # Safety
+// Pointers:
 // `reply` is NULL or a reply that has not been answered or freed; `data` points to `len` bytes.
 void cyborg_kms_reply_bytes(cyborg_kms_reply *reply,
                             const uint8_t *data,
@@ -1359,7 +1360,7 @@ void cyborg_kms_reply_bytes(cyborg_kms_reply *reply,
 // `status`: what the call returns; `OK` or an unknown number is `INTERNAL`. `provider_code`, `message`: copied, may
 // be NULL; never put a secret into them. NULL reply: nothing. Any thread.
 //
-// # Safety
+// Pointers:
 // `reply` is NULL or a reply that has not been answered or freed; the texts are NULL or NUL-terminated.
 void cyborg_kms_reply_error(cyborg_kms_reply *reply,
                             cyborg_kms_status status,
@@ -1368,7 +1369,7 @@ void cyborg_kms_reply_error(cyborg_kms_reply *reply,
 
 // Frees a reply without an answer: `INTERNAL` for the call. NULL does nothing. Any thread.
 //
-// # Safety
+// Pointers:
 // `reply` is NULL or a reply that has not been answered or freed.
 void cyborg_kms_reply_free(cyborg_kms_reply *reply);
 
@@ -1385,7 +1386,7 @@ const char *cyborg_kms_status_name(cyborg_kms_status status);
 // Any thread. Returns `INVALID_ARGUMENT` (NULL, not UTF-8, empty), `CONFIG` (a URL that means nothing),
 // `STORAGE` (the folder can't be made or used), `UNSUPPORTED` (not built in).
 //
-// # Safety
+// Pointers:
 // `url` is NULL or NUL-terminated; `out` is NULL or a valid place; `error` is NULL or a valid place.
 cyborg_kms_status cyborg_kms_store_open(const char *url,
                                         cyborg_kms_store **out,
@@ -1393,13 +1394,13 @@ cyborg_kms_status cyborg_kms_store_open(const char *url,
 
 // One more reference to the same store, for a thread of its own; each is freed. NULL for NULL. Any thread.
 //
-// # Safety
+// Pointers:
 // `store` is NULL or a store that has not been freed.
 cyborg_kms_store *cyborg_kms_store_retain(cyborg_kms_store *store);
 
 // Frees a store; NULL does nothing. An engine that uses it keeps it alive.
 //
-// # Safety
+// Pointers:
 // `store` is NULL or a store that has not been freed and that no other call uses; it is not used again.
 void cyborg_kms_store_free(cyborg_kms_store *store);
 
@@ -1409,7 +1410,7 @@ void cyborg_kms_store_free(cyborg_kms_store *store);
 // `out`: gets a store of the caller's: `cyborg_kms_store_free`.
 // Any thread. Returns `INVALID_ARGUMENT` (NULL, a callback that is missing, an unknown flag, a wrong struct_size).
 //
-// # Safety
+// Pointers:
 // `callbacks` is NULL or points to `struct_size` bytes; its functions may be called with `user_data` until
 // `destroy` ran; `out` is NULL or a valid place; `error` is NULL or a valid place.
 cyborg_kms_status cyborg_kms_store_open_callbacks(const cyborg_kms_store_callbacks *callbacks,

@@ -10,6 +10,7 @@ cd "$ROOT"
 mkdir -p "$BUILD/logs"
 
 CBINDGEN_VERSION=0.29.4
+CARGO_FUZZ_VERSION=0.13.2
 
 say() { printf '%s\n' "$*"; }
 die() {

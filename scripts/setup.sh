@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# What the tests and the checks of the source need: Debian packages, a Python environment in build/venv, cbindgen in
-# build/tools. Looks first, installs only what is missing; nothing outside build/ but the packages.
+# What the tests and the checks of the source need: Debian packages, a Python environment in build/venv, cbindgen and
+# cargo-fuzz in build/tools. Looks first, installs only what is missing; nothing outside build/ but the packages.
 . "$(dirname "$0")/common.sh"
 
 need_commands cargo gcc g++ cmake python3
-need_packages libsqlite3-dev pkg-config strace valgrind python3-venv binutils
+need_packages gdb libsqlite3-dev pkg-config strace valgrind python3-venv binutils
 
 VENV=$BUILD/venv
 # The mark is a copy of the requirements, so that another version is noticed.
@@ -19,5 +19,9 @@ fi
 if [ "$("$BUILD/tools/bin/cbindgen" --version 2>/dev/null)" != "cbindgen $CBINDGEN_VERSION" ]; then
     say "Installing from crates.io into build/tools: cbindgen $CBINDGEN_VERSION (about a minute)"
     cargo install --quiet --locked --root "$BUILD/tools" --target-dir "$CARGO_TARGET_DIR/tools" "cbindgen@$CBINDGEN_VERSION"
+fi
+if [ "$("$BUILD/tools/bin/cargo-fuzz" --version 2>/dev/null)" != "cargo-fuzz $CARGO_FUZZ_VERSION" ]; then
+    say "Installing from crates.io into build/tools: cargo-fuzz $CARGO_FUZZ_VERSION (about a minute)"
+    cargo install --quiet --locked --root "$BUILD/tools" --target-dir "$CARGO_TARGET_DIR/tools" "cargo-fuzz@$CARGO_FUZZ_VERSION"
 fi
 say "Set-up: everything that the tests need is there."

@@ -7,7 +7,7 @@ use crate::crypto::derive::{SubKey, constant_time_eq, kek_check, sub_key};
 use crate::crypto::page::DataKey;
 use crate::crypto::secret::{Arena, SecretKey};
 use crate::crypto::wrap;
-use crate::error::{Result, Status, fail};
+use crate::error::{Error, Result, Status, fail};
 use crate::name::IndexName;
 
 /// The keys of one state of one record; never changed, replaced as a whole.
@@ -36,6 +36,9 @@ impl Keys {
     ) -> Result<Keys> {
         check_kek(arena, name, &record, &kek)?;
         if record.data_keys.is_empty() {
+            if former.is_some_and(|former| !former.is_kek_only()) {
+                return Err(became_another(name, "its data keys are gone"));
+            }
             return Ok(Keys { record, kek, capabilities, derivation: None, pages: Vec::new() });
         }
         record.verify(arena, name, &kek)?;
@@ -45,6 +48,10 @@ impl Keys {
         for entry in &record.data_keys {
             let key = unwrap_data_key(arena, name, &wrap_key, entry)?;
             if entry.id < FIRST_DATA_KEY {
+                let known = former.and_then(|former| former.derivation.as_ref());
+                if known.is_some_and(|known| !known.ct_eq(&key)) {
+                    return Err(became_another(name, "its derivation key has become another key"));
+                }
                 derivation = Some(key);
             } else {
                 pages.push(prepared(arena, name, entry.id, key, former)?);
@@ -94,7 +101,7 @@ impl Keys {
     }
 }
 
-fn kek_only(record: &Record) -> crate::error::Error {
+fn kek_only(record: &Record) -> Error {
     fail!(
         Unsupported,
         "this index holds only its KEK (slot {:?}; CyborgDB's kind of record): export_kek works, pages don't. \
@@ -148,12 +155,14 @@ fn prepared(
     let known = former.and_then(|former| former.pages.iter().find(|known| known.id() == id));
     match known {
         Some(known) if known.key().ct_eq(&key) => Ok(Arc::clone(known)),
-        Some(_) => Err(fail!(
-            Corrupt,
-            "index {name}: data key {id} has become another key; its record was replaced, restore it from a backup"
-        )),
+        Some(_) => Err(became_another(name, &format!("data key {id} has become another key"))),
         None => Ok(Arc::new(DataKey::new(arena, id, key)?)),
     }
+}
+
+/// A handle has used these keys: the record that was read now is not that of the same index any more.
+fn became_another(name: &IndexName, how: &str) -> Error {
+    fail!(Corrupt, "index {name}: {how}; its record was replaced by another, restore it from a backup")
 }
 
 /// Fresh data keys for a new index, wrapped under its KEK: the derivation key and the first page key.

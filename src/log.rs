@@ -1,7 +1,12 @@
 //! The log callback: the only state that is the process's. Nothing secret is ever given to it.
 
-use std::sync::RwLock;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+
+use crate::sys::fork;
 
 /// How much a line matters; a callback gets the lines up to its level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,16 +28,28 @@ pub enum Level {
 pub type Sink = Box<dyn Fn(Level, &str, &str, &str) + Send + Sync>;
 
 static MAX_LEVEL: AtomicU32 = AtomicU32::new(0);
-static SINK: RwLock<Option<Sink>> = RwLock::new(None);
+/// No lock: a child would find it held by a thread that it does not have.
+static CURRENT: ArcSwapOption<Target> = ArcSwapOption::const_empty();
+
+struct Target {
+    sink: Sink,
+    /// Threads that are in the sink or about to be.
+    callers: AtomicUsize,
+    /// Whose threads these are: a child can't wait for its parent's.
+    process: u64,
+}
 
 /// Replaces the sink; returns when no thread is in the former one any more. `max_level` 0 is off.
 pub fn set_sink(max_level: u32, sink: Option<Sink>) {
+    let process = fork::generation();
     let level = if sink.is_some() { max_level } else { 0 };
-    let mut current = SINK.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let former =
+        CURRENT.swap(sink.map(|sink| Arc::new(Target { sink, callers: AtomicUsize::new(0), process })));
     MAX_LEVEL.store(level, Ordering::Relaxed);
-    let former = std::mem::replace(&mut *current, sink);
-    drop(current);
-    drop(former);
+    let Some(former) = former else { return };
+    while former.process == process && former.callers.load(Ordering::SeqCst) != 0 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// Whether a line of this level is wanted: to not build one in vain.
@@ -42,11 +59,31 @@ pub fn is_enabled(level: Level) -> bool {
 
 /// Writes a line.
 pub fn write(level: Level, target: &str, message: &str, fields: &Fields) {
-    if is_enabled(level) {
-        let sink = SINK.read().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if let Some(sink) = sink.as_ref() {
-            sink(level, target, message, &fields.to_json());
+    while is_enabled(level) {
+        let Some(current) = CURRENT.load_full() else { return };
+        let entered = Entered::new(&current);
+        // Counted first, then looked again: whoever replaces it from now on waits for this call.
+        if CURRENT.load().as_ref().is_some_and(|still| Arc::ptr_eq(still, &current)) {
+            (current.sink)(level, target, message, &fields.to_json());
+            return;
         }
+        drop(entered);
+    }
+}
+
+/// Counts a caller of a sink until it is out of it, by a panic too.
+struct Entered<'a>(&'a Target);
+
+impl Entered<'_> {
+    fn new(target: &Target) -> Entered<'_> {
+        target.callers.fetch_add(1, Ordering::SeqCst);
+        Entered(target)
+    }
+}
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        self.0.callers.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

@@ -2,13 +2,15 @@
 //! the engine, and never the parent's after a fork.
 
 use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use crate::error::{Result, fail};
+use crate::error::{Error, Result, fail};
 use crate::sys::{fork, signal};
 
 /// Callbacks that a caller's own providers may run at once.
-const MAX_THREADS: usize = 64;
+const MAX_THREADS: usize = 512;
 
 thread_local! {
     static IS_LIBRARY_THREAD: Cell<bool> = const { Cell::new(false) };
@@ -23,6 +25,7 @@ pub fn is_library_thread() -> bool {
 #[derive(Debug, Default)]
 pub struct Runtime {
     started: Mutex<Option<Started>>,
+    ended: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -36,13 +39,18 @@ impl Runtime {
     pub fn spawn(&self, work: impl FnOnce() + Send + 'static) -> Result<()> {
         // The new thread inherits the mask, so no signal can reach it before it has blocked them itself.
         let _blocked = signal::block_all();
-        self.handle()?.spawn_blocking(work);
-        Ok(())
+        let handle = self.handle()?;
+        // It panics where it has no thread yet and the system gives none.
+        let spawned = catch_unwind(AssertUnwindSafe(|| drop(handle.spawn_blocking(work))));
+        spawned.map_err(|_| no_thread("the system refused one"))
     }
 
     fn handle(&self) -> Result<tokio::runtime::Handle> {
         let _no_fork = fork::no_fork();
         let mut started = self.started.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.ended.load(Ordering::Relaxed) {
+            return Err(fail!(Cancelled, "the engine was freed: its threads have ended"));
+        }
         let generation = fork::generation();
         if let Some(current) = started.take_if(|current| current.generation != generation) {
             // The parent's threads do not exist here: waiting for them would be for ever.
@@ -64,9 +72,11 @@ fn build() -> Result<tokio::runtime::Runtime> {
         .max_blocking_threads(MAX_THREADS)
         .on_thread_start(|| IS_LIBRARY_THREAD.set(true))
         .build()
-        .map_err(|error| {
-            fail!(Internal, "no thread could be started ({error}): raise the limit on processes")
-        })
+        .map_err(no_thread)
+}
+
+fn no_thread(reason: impl std::fmt::Display) -> Error {
+    fail!(Internal, "no thread could be started ({reason}): raise the limit on processes (ulimit -u)")
 }
 
 /// A thread of the library that is not one of the pool, for work that lasts.
@@ -78,17 +88,18 @@ pub fn start_thread(name: &str, work: impl FnOnce() + Send + 'static) -> Result<
             IS_LIBRARY_THREAD.set(true);
             work();
         })
-        .map_err(|error| {
-            fail!(Internal, "no thread could be started ({error}): raise the limit on processes")
-        })
+        .map_err(no_thread)
 }
 
 impl Runtime {
-    /// Waits for the callbacks under way. Not to be called on a thread of the library, which can't wait for itself.
+    /// Starts no thread any more and waits for the callbacks under way. Not to be called on a thread of the library,
+    /// which can't wait for itself.
     pub fn end(&self) {
         let started = {
             let _no_fork = fork::no_fork();
-            self.started.lock().unwrap_or_else(PoisonError::into_inner).take()
+            let mut started = self.started.lock().unwrap_or_else(PoisonError::into_inner);
+            self.ended.store(true, Ordering::Relaxed);
+            started.take()
         };
         match started {
             Some(parents) if parents.generation != fork::generation() => std::mem::forget(parents),

@@ -6,6 +6,8 @@ use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use crate::sys::fork;
+
 /// As many counters as threads that work at once on a large machine, more or less.
 const STRIPES: usize = 8;
 
@@ -48,7 +50,12 @@ impl<T> Striped<T> {
 
     /// One more reference.
     pub fn share(&self) -> Shared<T> {
-        let own = self.stripes[stripe()].get_or_init(|| Shared(Arc::new(Padded(Arc::clone(&self.value)))));
+        let stripe = &self.stripes[stripe()];
+        let own = stripe.get().unwrap_or_else(|| {
+            // A child must not wait for a thread of its parent's that was at it.
+            let _no_fork = fork::no_fork();
+            stripe.get_or_init(|| Shared(Arc::new(Padded(Arc::clone(&self.value)))))
+        });
         Shared(Arc::clone(&own.0))
     }
 

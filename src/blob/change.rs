@@ -32,19 +32,26 @@ pub fn change(
     plan: &mut dyn FnMut(Option<Record>) -> Result<Change>,
 ) -> Result<Option<Record>> {
     let mut last = None;
+    // Written without an answer: such a write may still arrive while the next one is tried.
+    let mut doubtful: Vec<Record> = Vec::new();
     for _ in 0..MAX_ATTEMPTS {
-        call.check("writing the envelope record")?;
-        let (present, revision) = read(store, call, name)?;
+        call.check("writing the envelope record").map_err(|error| in_doubt(error, &doubtful))?;
+        let (present, revision) = read(store, call, name).map_err(|error| in_doubt(error, &doubtful))?;
+        if let Some(written) = find_ours(present.as_ref(), &mut doubtful) {
+            return Ok(Some(written));
+        }
         let live = present.filter(|record| !record.is_tombstone());
         let expected = revision.as_ref().map_or(Expected::Absent, Expected::Revision);
         let outcome = match plan(live.clone())? {
             Change::Keep => return Ok(live),
             Change::Remove => remove(store, call, name, expected),
-            Change::Write(record) => write(store, call, name, now, *record, expected).map(Some),
+            Change::Write(record) => {
+                write(store, call, name, now, *record, expected, &mut doubtful).map(Some)
+            }
         };
         match outcome {
             Err(error) if lost_the_race(&error) => last = Some(error),
-            outcome => return outcome,
+            outcome => return outcome.map_err(|error| in_doubt(error, &doubtful)),
         }
     }
     Err(last.unwrap_or_else(|| fail!(Conflict, "index {name}: its envelope record keeps changing")).context(
@@ -52,6 +59,17 @@ pub fn change(
             "index {name}: others changed its envelope record {MAX_ATTEMPTS} times in a row; try again later"
         ),
     ))
+}
+
+fn in_doubt(error: Error, doubtful: &[Record]) -> Error {
+    if doubtful.is_empty() { error } else { error.with_outcome_unknown() }
+}
+
+/// The write of this change that the present record says has happened, if one has.
+fn find_ours(present: Option<&Record>, doubtful: &mut Vec<Record>) -> Option<Record> {
+    let ids = &present?.write_ids;
+    let at = doubtful.iter().position(|record| record.write_ids.last().is_some_and(|id| ids.contains(id)))?;
+    Some(doubtful.swap_remove(at))
 }
 
 fn lost_the_race(error: &Error) -> bool {
@@ -77,7 +95,17 @@ fn remove(
 ) -> Result<Option<Record>> {
     match expected {
         Expected::Absent => Ok(None),
-        expected => store.remove(call, name, expected).map(|()| None),
+        expected => match store.remove(call, name, expected) {
+            Ok(()) => Ok(None),
+            // Gone is gone, whoever did it.
+            Err(lost) if lost.is_outcome_unknown() && lost.status() != Status::Storage => {
+                match store.get(call, name) {
+                    Ok(None) => Ok(None),
+                    _ => Err(lost),
+                }
+            }
+            Err(error) => Err(error),
+        },
     }
 }
 
@@ -88,24 +116,34 @@ fn write(
     now: i64,
     mut record: Record,
     expected: Expected<'_>,
+    doubtful: &mut Vec<Record>,
 ) -> Result<Record> {
+    let before = record.write_ids.last().copied();
     let mut id = [0; super::WRITE_ID_LEN];
     crate::crypto::secret::random(&mut id)?;
     record.note_write(id, now);
     let bytes = record.encode().map_err(|error| error.context(format!("index {name}")))?;
     match store.put(call, name, &bytes, expected) {
         Ok(()) => Ok(record),
-        Err(error) if error.is_outcome_unknown() => who_won(store, call, name, id, error).map(|()| record),
+        Err(error) if error.is_outcome_unknown() => {
+            let outcome = who_won(store, call, name, id, before, error);
+            if outcome.as_ref().is_err_and(lost_the_race) {
+                doubtful.push(record.clone());
+            }
+            outcome.map(|()| record)
+        }
         Err(error) => Err(error),
     }
 }
 
-/// After a lost answer: `Ok` where the stored record has our write's id, `CONFLICT` where it surely has not.
+/// After a lost answer: `Ok` where the stored record has our write's id, `CONFLICT` where it has not, which the
+/// next try must not take for proof: the write may be on its way. `before`: the newest id of what it replaced.
 fn who_won(
     store: &dyn Store,
     call: &Call,
     name: &IndexName,
     id: [u8; super::WRITE_ID_LEN],
+    before: Option<[u8; super::WRITE_ID_LEN]>,
     lost: Error,
 ) -> Result<()> {
     let Ok((present, _)) = read(store, call, name) else { return Err(lost) };
@@ -114,7 +152,9 @@ fn who_won(
         // The store may still not have made it durable (a failed fsync): then only a rewrite could tell.
         return if lost.status() == Status::Storage { Err(lost) } else { Ok(()) };
     }
-    if ids.len() < super::MAX_WRITE_IDS {
+    // Where what came before is still listed, ours would be too.
+    let all_listed = ids.len() < super::MAX_WRITE_IDS || before.is_some_and(|before| ids.contains(&before));
+    if all_listed {
         return Err(fail!(Conflict, "index {name}: the write did not happen ({lost})"));
     }
     Err(lost)

@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::{ArcSwapOption, Guard};
 
 use super::flight::Flight;
+use super::load::{Former, Load, Loaded, Use, ends_only_this_caller, is_passing, is_worth_a_pause};
 use crate::blob::Record;
 use crate::call::Call;
 use crate::clock::{Clock, SECOND};
-use crate::error::{Error, Result, Status, fail};
+use crate::error::{Error, Result, fail};
 use crate::keys::Keys;
 use crate::name::IndexName;
 use crate::sys::fork;
@@ -20,44 +21,15 @@ pub type LiveKeys = Guard<Option<Arc<Keys>>>;
 /// How long a failure of the KMS is answered without asking it again.
 const FAILURE_LIFETIME: u64 = SECOND;
 
+/// A load that others outdate so often is taken for this one call, but not kept: it began after the call did.
+const MAX_OUTDATED: usize = 8;
+
 /// How long a comparison of the lifetimes with the clock holds, where they last at least as long: each writes to
 /// what all threads read.
 const CHECK_HOLDS: u64 = SECOND / 100;
 
 /// No comparison holds.
 const NEVER: u64 = 0;
-
-/// What a load brings: the keys, and until when they may be used.
-#[derive(Debug, Clone)]
-pub struct Loaded {
-    /// The keys.
-    pub keys: Arc<Keys>,
-    /// Use of any kind ends here (`Clock::now`).
-    pub valid_until: u64,
-    /// Sealing ends here, since the record was last read `max_record_age` before.
-    pub seal_until: u64,
-}
-
-/// Reads the record and asks the KMS. Called without any lock, by one caller at a time for each index.
-pub trait Load {
-    /// What is there now; `former` is what was known, if it has not been wiped.
-    ///
-    /// # Errors
-    /// Silence and passing trouble leave the keys their lifetime, any other failure ends it.
-    fn load(&self, call: &Call, name: &IndexName, former: Option<&Loaded>) -> Result<Loaded>;
-
-    /// Told by each caller that is about to wait for the load of another.
-    fn note_waiting(&self);
-}
-
-/// What a caller needs the keys for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Use {
-    /// Opening pages, exporting, deriving, describing.
-    Read,
-    /// Sealing pages.
-    Seal,
-}
 
 /// Keeps the keys of one index while they may be kept.
 #[derive(Debug)]
@@ -73,10 +45,10 @@ pub struct Entry {
     checked_until: AtomicU64,
     /// Whether anyone used the keys since they were loaded: idle ones are not refreshed.
     used: AtomicBool,
-    /// When the record was last read again for an unknown data key.
-    reread_at: AtomicU64,
     /// The process whose sweeper watches the entry; 0: none does.
     watched_by: AtomicU64,
+    /// The process in which the entry waits for a thread that refreshes it; 0: it does not.
+    queued_by: AtomicU64,
     loading: Mutex<Loading>,
 }
 
@@ -87,7 +59,15 @@ struct Loading {
     started: u64,
     /// Grows when the keys are wiped from outside: a load that started before must not bring them back.
     generation: u64,
+    /// The highest epoch that was read.
+    epoch: u64,
     failure: Option<(u64, Error)>,
+    /// The same for sealing alone: the record is too old.
+    unsealable: Option<(u64, Error)>,
+    /// The record that was read last and until when it may be sealed by, for the time when the store fails.
+    record: Option<(Arc<Record>, u64)>,
+    /// When the record was last read again for an unknown data key.
+    reread_at: Option<u64>,
     /// Which process's memory this is: a flight of the parent's never lands in the child.
     process: u64,
 }
@@ -100,12 +80,12 @@ impl Entry {
             clock,
             keys: ArcSwapOption::empty(),
             record: ArcSwapOption::empty(),
-            reread_at: AtomicU64::new(0),
             valid_until: AtomicU64::new(0),
             seal_until: AtomicU64::new(0),
             checked_until: AtomicU64::new(NEVER),
             used: AtomicBool::new(false),
             watched_by: AtomicU64::new(0),
+            queued_by: AtomicU64::new(0),
             loading: Mutex::new(Loading { process: fork::generation(), ..Loading::default() }),
         }
     }
@@ -120,16 +100,14 @@ impl Entry {
         self.record.load_full()
     }
 
-    /// Whether the record may be read again out of turn, which it may once in each `pause`.
-    pub fn may_reread(&self, pause: u64) -> bool {
-        let (now, last) = (self.clock.now(), self.reread_at.load(Ordering::Relaxed));
-        now.saturating_sub(last) >= pause
-            && self.reread_at.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
-    }
-
     /// When the keys' lifetime ends.
     pub fn valid_until(&self) -> u64 {
         self.valid_until.load(Ordering::Acquire)
+    }
+
+    /// When sealing ends, since the record was not read again.
+    pub fn seal_until(&self) -> u64 {
+        self.seal_until.load(Ordering::Acquire)
     }
 
     /// The keys, where they may be used now; `tick` is the clock's. No lock, no system call but the clock's, which is the kernel's page.
@@ -188,8 +166,20 @@ impl Entry {
         self.watched_by.store(0, Ordering::Release);
     }
 
+    /// Whether the entry is to be queued for a refresh; it is taken as queued from here on.
+    pub fn enqueue(&self) -> bool {
+        let process = fork::generation();
+        self.queued_by.swap(process, Ordering::AcqRel) != process
+    }
+
+    /// It has left the queue.
+    pub fn dequeued(&self) {
+        self.queued_by.store(0, Ordering::Release);
+    }
+
     /// The keys, loaded if need be. Callers that come meanwhile share one load.
     pub fn get(&self, call: &Call, loader: &dyn Load, what_for: Use) -> Result<Arc<Keys>> {
+        let mut outdated = 0;
         loop {
             if let Some(keys) = self.live_now(what_for) {
                 return Ok(keys);
@@ -200,28 +190,54 @@ impl Entry {
                 if self.live_now(what_for).is_some() {
                     continue;
                 }
-                self.recent_failure(&loading)?;
+                self.recent_failure(&loading, what_for)?;
                 self.join_or_start(&mut loading)
             };
-            if let Some(loaded) = self.ride(call, loader, flight)? {
+            if let Some(loaded) = self.ride(call, loader, flight, &mut outdated)? {
                 return self.usable(loaded, what_for);
             }
         }
     }
 
     /// Loads anew, whatever is there: by a load that starts after this call.
-    pub fn refresh(&self, call: &Call, loader: &dyn Load) -> Result<Arc<Keys>> {
+    pub fn refresh(&self, call: &Call, loader: &dyn Load) -> Result<Loaded> {
         let seen = self.lock().started;
+        let mut outdated = 0;
         loop {
             let (flight, fresh) = {
                 let mut loading = self.lock();
                 let flight = self.join_or_start(&mut loading);
                 (flight, loading.started > seen)
             };
-            match self.ride(call, loader, flight) {
-                Ok(Some(loaded)) if fresh => return Ok(loaded.keys),
+            match self.ride(call, loader, flight, &mut outdated) {
+                Ok(Some(loaded)) if fresh => return Ok(loaded),
                 Err(error) if fresh || call.check("refreshing").is_err() => return Err(error),
                 _ => {}
+            }
+        }
+    }
+
+    /// Has the record read again out of turn, which happens once in each `pause`; waits for a load under way.
+    /// `None`: it was read within the pause, what is there now is all that is known.
+    pub fn reread(&self, call: &Call, loader: &dyn Load, pause: u64) -> Result<Option<Loaded>> {
+        let mut outdated = 0;
+        loop {
+            let seat = {
+                let mut loading = self.lock();
+                if loading.flight.is_none() {
+                    let now = self.clock.now();
+                    if loading.reread_at.is_some_and(|last| now.saturating_sub(last) < pause) {
+                        return Ok(None);
+                    }
+                    loading.reread_at = Some(now);
+                }
+                self.join_or_start(&mut loading)
+            };
+            let own = matches!(seat, Seat::Pilot { .. });
+            let loaded = self.ride(call, loader, seat, &mut outdated)?;
+            // A load that was under way may have read the record too early.
+            if own && loaded.is_some() {
+                return Ok(loaded);
             }
         }
     }
@@ -250,10 +266,18 @@ impl Entry {
         Locked { loading, _no_fork: no_fork }
     }
 
-    fn recent_failure(&self, loading: &Loading) -> Result<()> {
-        match &loading.failure {
-            Some((until, error)) if self.clock.now() < *until => Err(error.clone()),
-            _ => Ok(()),
+    /// Whether the last load failed so recently that its failure still stands.
+    pub fn has_failed(&self) -> bool {
+        let loading = self.lock();
+        self.recent_failure(&loading, Use::Seal).is_err()
+    }
+
+    fn recent_failure(&self, loading: &Loading, what_for: Use) -> Result<()> {
+        let unsealable = loading.unsealable.iter().filter(|_| what_for == Use::Seal);
+        let now = self.clock.now();
+        match loading.failure.iter().chain(unsealable).find(|(until, _)| now < *until) {
+            Some((_, error)) => Err(error.clone()),
+            None => Ok(()),
         }
     }
 
@@ -270,7 +294,13 @@ impl Entry {
     }
 
     /// Loads, or waits for the one who does. `None`: to be tried again.
-    fn ride(&self, call: &Call, loader: &dyn Load, seat: Seat) -> Result<Option<Loaded>> {
+    fn ride(
+        &self,
+        call: &Call,
+        loader: &dyn Load,
+        seat: Seat,
+        outdated: &mut usize,
+    ) -> Result<Option<Loaded>> {
         match seat {
             Seat::Passenger(flight) => {
                 loader.note_waiting();
@@ -278,19 +308,20 @@ impl Entry {
             }
             Seat::Pilot { flight, generation } => {
                 let pilot = Pilot { entry: self, flight };
-                let former = self.former();
-                let result = loader.load(call, &self.name, former.as_ref());
-                pilot.land(generation, result)
+                let result = loader.load(call, &self.name, &self.former());
+                let landed = pilot.land(call, loader, generation, &result).is_some();
+                *outdated += usize::from(!landed);
+                if landed || *outdated == MAX_OUTDATED { result.map(Some) } else { Ok(None) }
             }
         }
     }
 
-    fn former(&self) -> Option<Loaded> {
-        self.keys.load_full().map(|keys| Loaded {
-            keys,
-            valid_until: self.valid_until(),
-            seal_until: self.seal_until.load(Ordering::Acquire),
-        })
+    fn former(&self) -> Former {
+        let (record, epoch) = {
+            let loading = self.lock();
+            (loading.record.clone(), loading.epoch)
+        };
+        Former { keys: self.keys.load_full(), record, epoch }
     }
 
     /// A load can bring keys that may open pages but not seal: the record could not be read for too long.
@@ -303,7 +334,7 @@ impl Entry {
                 self.name
             );
             // The load itself went well: without this each page would ask the KMS again.
-            self.lock().failure = Some((self.clock.now() + FAILURE_LIFETIME, error.clone()));
+            self.lock().unsealable = Some((self.clock.now() + FAILURE_LIFETIME, error.clone()));
             return Err(error);
         }
         self.used.store(true, Ordering::Relaxed);
@@ -314,11 +345,15 @@ impl Entry {
     pub fn install(&self, loaded: Loaded) {
         let mut loading = self.lock();
         loading.generation += 1;
+        // Created anew: what was before does not count.
+        loading.epoch = 0;
         self.store(&mut loading, loaded);
     }
 
     fn store(&self, loading: &mut Loading, loaded: Loaded) {
-        loading.failure = None;
+        (loading.failure, loading.unsealable) = (None, None);
+        loading.record = Some((Arc::clone(&loaded.keys.record), loaded.seal_until));
+        loading.epoch = loading.epoch.max(loaded.keys.record.epoch);
         self.seal_until.store(loaded.seal_until, Ordering::Release);
         self.valid_until.store(loaded.valid_until, Ordering::Release);
         self.checked_until.store(NEVER, Ordering::SeqCst);
@@ -330,7 +365,8 @@ impl Entry {
     pub fn clear(&self) {
         let mut loading = self.lock();
         loading.generation += 1;
-        loading.failure = None;
+        (loading.failure, loading.unsealable, loading.record) = (None, None, None);
+        loading.epoch = 0;
         self.wipe();
     }
 
@@ -349,11 +385,12 @@ impl Entry {
         self.keys.store(None);
     }
 
-    fn fail(&self, loading: &mut Loading, error: &Error) {
-        if is_worth_a_pause(error.status()) {
+    fn fail(&self, loading: &mut Loading, error: &Error, asked_kms: bool) {
+        if asked_kms && is_worth_a_pause(error.status()) {
             loading.failure = Some((self.clock.now() + FAILURE_LIFETIME, error.clone()));
         }
         if !is_passing(error.status()) {
+            loading.record = None;
             self.wipe();
         }
     }
@@ -392,25 +429,23 @@ struct Pilot<'a> {
 }
 
 impl Pilot<'_> {
-    fn land(self, generation: u64, result: Result<Loaded>) -> Result<Option<Loaded>> {
+    /// Keeps what was loaded and tells those who wait. `None`: evicted, replaced or deleted meanwhile, so what was
+    /// loaded may be what was just taken away.
+    fn land(self, call: &Call, loader: &dyn Load, generation: u64, result: &Result<Loaded>) -> Option<()> {
         let mut loading = self.entry.lock();
         if loading.generation != generation {
-            // Evicted, replaced or deleted meanwhile: what was loaded may be what was just taken away.
-            drop(loading);
-            return Ok(None);
+            return None;
         }
-        match &result {
+        match result {
             Ok(loaded) => self.entry.store(&mut loading, loaded.clone()),
-            Err(error) if ends_only_this_caller(error.status()) => {
-                drop(loading);
-                return result.map(Some);
-            }
-            Err(error) => self.entry.fail(&mut loading, error),
+            // Whoever waits takes over.
+            Err(error) if ends_only_this_caller(call, error) => return Some(()),
+            Err(error) => self.entry.fail(&mut loading, error, loader.asked_kms()),
         }
         loading.flight = None;
         drop(loading);
         self.flight.land(result.clone());
-        result.map(Some)
+        Some(())
     }
 }
 
@@ -423,31 +458,4 @@ impl Drop for Pilot<'_> {
         drop(loading);
         self.flight.abandon();
     }
-}
-
-/// The pilot's own limit, not an answer of the KMS: the others go on without it.
-fn ends_only_this_caller(status: Status) -> bool {
-    status == Status::Cancelled
-}
-
-/// Silence and passing trouble leave the keys their lifetime; anything else is an answer, and ends it.
-fn is_passing(status: Status) -> bool {
-    matches!(
-        status,
-        Status::KmsUnavailable
-            | Status::Throttled
-            | Status::Timeout
-            | Status::Storage
-            | Status::Internal
-            | Status::Cancelled
-            | Status::Conflict
-    )
-}
-
-/// Failures that a KMS had a part in; those of the record or the configuration may be mended at once.
-fn is_worth_a_pause(status: Status) -> bool {
-    !matches!(
-        status,
-        Status::NotFound | Status::Storage | Status::Config | Status::InvalidArgument | Status::Unsupported
-    )
 }

@@ -2,12 +2,14 @@
 
 mod entry;
 mod flight;
+mod load;
 mod sweeper;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 
-pub use entry::{Entry, LiveKeys, Load, Loaded, Use};
+pub use entry::{Entry, LiveKeys};
+pub use load::{Former, Load, Loaded, Use, is_passing};
 pub use sweeper::{Sweeper, Work};
 
 use crate::clock::{Clock, SECOND};
@@ -17,6 +19,8 @@ use crate::sys::fork;
 
 /// How many entries are looked at to find one to evict.
 const EVICTION_SAMPLE: usize = 32;
+/// How many are passed over on the way because a handle is open on them.
+const EVICTION_SEARCH: usize = 1024;
 
 /// How exactly the time of the last opening is kept, in nanoseconds: writing it slows the other threads down.
 const OPENED_PRECISION: u64 = SECOND / 10;
@@ -38,6 +42,28 @@ struct Cached {
     entry: Striped<Entry>,
     /// `Clock::tick` of the last opening, nearly, for eviction.
     opened_at: AtomicU64,
+    /// Removed from the map, or about to be.
+    gone: AtomicBool,
+}
+
+impl Cached {
+    /// Says that it leaves the map, unless a handle is open on it: such an entry must be found by who opens it again
+    /// and by `evict`. One of this and [`Cached::share`] sees the other.
+    fn leave(&self) -> bool {
+        self.gone.store(true, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        let leaves = !self.entry.is_shared();
+        self.gone.store(leaves, Ordering::Relaxed);
+        leaves
+    }
+
+    /// A handle, where the entry stays in the map.
+    #[inline]
+    fn share(&self) -> Option<Shared<Entry>> {
+        let shared = self.entry.share();
+        fence(Ordering::SeqCst);
+        (!self.gone.load(Ordering::Relaxed)).then_some(shared)
+    }
 }
 
 impl Cache {
@@ -76,7 +102,7 @@ impl Cache {
         if tick.saturating_sub(cached.opened_at.load(Ordering::Relaxed)) > OPENED_PRECISION {
             cached.opened_at.store(tick, Ordering::Relaxed);
         }
-        Some(cached.entry.share())
+        cached.share()
     }
 
     /// The entry of an index, made where there is none.
@@ -87,24 +113,25 @@ impl Cache {
         if let Some(cached) = entries.get(name.as_str()) {
             return cached.entry.share();
         }
-        let count = entries.len();
-        if count >= self.max_entries.load(Ordering::Relaxed) {
-            self.evict_one();
-        } else if count >= ROOMY_FROM && count.is_power_of_two() {
+        let (count, limit) = (entries.len(), self.max_entries.load(Ordering::Relaxed));
+        if count < limit && count >= ROOMY_FROM && count.is_power_of_two() {
             entries.reserve(3 * count);
         }
+        while entries.len() >= limit && self.evict_one() {}
         let cached = entries.get_or_insert_with(name.as_str().into(), || Cached {
             entry: Striped::new(Entry::new(name.clone(), Arc::clone(&self.clock))),
             opened_at: AtomicU64::new(self.clock.tick()),
+            gone: AtomicBool::new(false),
         });
         cached.entry.share()
     }
 
-    /// Removes the entry of an index that turned out not to be there, unless someone got keys or a handle.
+    /// Removes the entry of an index that turned out not to be there, unless someone got keys, a handle or a failure
+    /// that stands for a while.
     pub fn forget_if_empty(&self, name: &IndexName) {
         let _no_fork = fork::no_fork();
         let entries = self.entries.pin();
-        let idle = |cached: &Cached| !cached.entry.is_shared() && !cached.entry.is_live();
+        let idle = |cached: &Cached| !cached.entry.is_live() && !cached.entry.has_failed() && cached.leave();
         let _ = entries.remove_if(name.as_str(), |_, cached| idle(cached));
     }
 
@@ -124,22 +151,37 @@ impl Cache {
                 for (_, cached) in &entries {
                     cached.entry.clear();
                 }
-                entries.retain(|_, cached| cached.entry.is_shared());
+                entries.retain(|_, cached| !cached.leave());
             }
         }
     }
 
-    /// Evicts the least recently opened of some entries; one with open handles keeps its keys for them.
-    fn evict_one(&self) {
+    /// Evicts the least recently opened of some entries that no handle is open on: one with handles must be found
+    /// by whoever opens it again, and by `evict`. Returns whether there was one.
+    fn evict_one(&self) -> bool {
         let entries = self.entries.pin();
         let oldest = entries
             .iter()
+            .take(EVICTION_SEARCH)
+            .filter(|(_, cached)| !cached.entry.is_shared())
             .take(EVICTION_SAMPLE)
-            .min_by_key(|(_, cached)| (cached.entry.is_shared(), cached.opened_at.load(Ordering::Relaxed)));
-        let Some((name, cached)) = oldest else { return };
-        entries.remove(name);
-        if !cached.entry.is_shared() {
+            .min_by_key(|(_, cached)| cached.opened_at.load(Ordering::Relaxed));
+        let Some((name, cached)) = oldest else { return false };
+        if let Ok(Some(_)) = entries.remove_if(name, |_, cached| cached.leave()) {
             cached.entry.clear();
         }
+        // A handle that was opened since keeps it; there may be another to evict.
+        true
+    }
+
+    /// Leaves every entry to the handles that are open on it: no opening finds them any more.
+    pub fn forget_all(&self) {
+        let _no_fork = fork::no_fork();
+        self.entries.pin().retain(|_, cached| {
+            if !cached.entry.is_shared() {
+                cached.entry.clear();
+            }
+            false
+        });
     }
 }

@@ -81,24 +81,35 @@ impl Sweeper {
 
     /// Has the entry looked at when its time has come, by a thread that is started if there is none.
     pub fn watch(&self, entry: &Arc<Entry>, at: u64, work: Weak<dyn Work>) -> Result<()> {
+        self.start(work)?;
+        if self.shared.push(at, entry) {
+            let _no_fork = fork::no_fork();
+            // It sleeps until what was first before.
+            if let Some(thread) = &*self.lock_thread() {
+                thread.handle.thread().unpark();
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts the thread, if there is none: for who must know before anything is done that this works.
+    pub fn start(&self, work: Weak<dyn Work>) -> Result<()> {
         let _no_fork = fork::no_fork();
-        let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut thread = self.lock_thread();
         if let Some(parents) = thread.take_if(|thread| thread.process != fork::generation()) {
             // Its thread does not exist in this process, there is nothing to join.
             std::mem::forget(parents);
         }
-        let first = self.shared.push(at, entry);
-        match &*thread {
-            // It sleeps until what was first before.
-            Some(thread) if first => thread.handle.thread().unpark(),
-            Some(_) => {}
-            None => {
-                let shared = Arc::clone(&self.shared);
-                let handle = runtime::start_thread("cache", move || shared.run(&work))?;
-                *thread = Some(Thread { handle, process: fork::generation() });
-            }
+        if thread.is_none() && !self.shared.lock().queue.ended {
+            let shared = Arc::clone(&self.shared);
+            let handle = runtime::start_thread("cache", move || shared.run(&work))?;
+            *thread = Some(Thread { handle, process: fork::generation() });
         }
         Ok(())
+    }
+
+    fn lock_thread(&self) -> MutexGuard<'_, Option<Thread>> {
+        self.thread.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Does what is due now, as the thread does: for a clock that is moved by hand.
@@ -109,7 +120,7 @@ impl Sweeper {
     /// Ends the thread and waits for it.
     pub fn end(&self) {
         self.shared.lock().queue.ended = true;
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = self.lock_thread().take();
         let Some(thread) = thread else { return };
         if thread.process != fork::generation() {
             std::mem::forget(thread);

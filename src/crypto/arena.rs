@@ -65,6 +65,7 @@ impl Arena {
         if self.unlocked_chunks() == 0 {
             return None;
         }
+        let _no_fork = fork::no_fork();
         lock(&self.warning).take()
     }
 

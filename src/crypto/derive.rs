@@ -45,12 +45,18 @@ pub fn sub_key(arena: &Arc<Arena>, kek: &SecretKey, which: SubKey) -> Result<Sec
 
 /// A key of the caller's, of 1 to 8,160 bytes, from data key 0; label and context keep the callers' keys apart.
 pub fn derive_key(key0: &SecretKey, label: &str, context: &[u8], out: &mut [u8]) -> Result<()> {
-    if out.is_empty() || out.len() > MAX_DERIVED {
-        return Err(fail!(InvalidArgument, "can't derive {} bytes: ask for 1 to {MAX_DERIVED}", out.len()));
-    }
+    check_derived_len(out.len())?;
     let (label_len, context_len) = (length(label.len())?, length(context.len())?);
     let info = [b"cyborg_kms derive v1\0", &label_len[..], label.as_bytes(), &context_len, context];
     hkdf(key0.expose(), &info, out)
+}
+
+/// Whether a key of so many bytes can be derived.
+pub fn check_derived_len(len: usize) -> Result<()> {
+    if !(1..=MAX_DERIVED).contains(&len) {
+        return Err(fail!(InvalidArgument, "can't derive {len} bytes: ask for 1 to {MAX_DERIVED}"));
+    }
+    Ok(())
 }
 
 fn length(len: usize) -> Result<[u8; 4]> {
@@ -82,12 +88,20 @@ pub fn constant_time_eq(a: &[u8], b: &[u8]) -> bool {
 
 /// HKDF-SHA-256 without salt; the info in parts.
 fn hkdf(key: &[u8], info: &[&[u8]], out: &mut [u8]) -> Result<()> {
+    let expanded = extract_and_expand(key, info, out);
+    burn_stack();
+    if expanded {
+        return Ok(());
+    }
+    Err(fail!(InvalidArgument, "can't derive {} bytes: at most {MAX_DERIVED}", out.len()))
+}
+
+/// Apart: what HMAC leaves in its frame lies below the caller's, where `burn_stack` wipes it.
+#[inline(never)]
+fn extract_and_expand(key: &[u8], info: &[&[u8]], out: &mut [u8]) -> bool {
     let (mut pseudorandom_key, hkdf) = Hkdf::<Sha256>::extract(None, key);
     pseudorandom_key.zeroize();
-    let result = hkdf.expand_multi_info(info, out);
-    drop(hkdf);
-    burn_stack();
-    result.map_err(|_| fail!(InvalidArgument, "can't derive {} bytes: at most {MAX_DERIVED}", out.len()))
+    hkdf.expand_multi_info(info, out).is_ok()
 }
 
 #[cfg(test)]

@@ -48,15 +48,45 @@ fn wrap_with_nonce(
     let mut wrapped = vec![0; NONCE_LEN + plaintext.len() + TAG_LEN];
     let (head, rest) = wrapped.split_at_mut(NONCE_LEN);
     let (ciphertext, tail) = rest.split_at_mut(plaintext.len());
-    // From one buffer to the other: the plaintext is in no buffer of ours at any time.
-    let buffers = InOutBuf::new(plaintext, ciphertext).map_err(|_| fail!(Internal, "buffers differ"))?;
-    let tag = Aes256Gcm::new(key.into()).encrypt_inout_detached(&Nonce::from(*nonce), aad, buffers).map_err(
-        |_| fail!(InvalidArgument, "a key of {} bytes is too long to be wrapped", plaintext.len()),
-    )?;
+    let sealed = encrypt(key, nonce, aad, plaintext, ciphertext);
     burn_stack();
+    let tag = sealed?;
     head.copy_from_slice(nonce);
     tail.copy_from_slice(&tag);
     Ok(wrapped)
+}
+
+/// Apart, as [`decrypt`]: what AES leaves in its frame lies below the caller's, where `burn_stack` wipes it.
+#[inline(never)]
+fn encrypt(
+    key: &[u8; KEY_LEN],
+    nonce: &[u8; NONCE_LEN],
+    aad: &[u8],
+    plaintext: &[u8],
+    ciphertext: &mut [u8],
+) -> Result<Tag> {
+    // From one buffer to the other: the plaintext is in no buffer of ours at any time.
+    let buffers = InOutBuf::new(plaintext, ciphertext).map_err(|_| fail!(Internal, "buffers differ"))?;
+    Aes256Gcm::new(key.into())
+        .encrypt_inout_detached(&Nonce::from(*nonce), aad, buffers)
+        .map_err(|_| fail!(InvalidArgument, "a key of {} bytes is too long to be wrapped", plaintext.len()))
+}
+
+/// Whether it could be opened.
+#[inline(never)]
+fn decrypt(
+    key: &[u8; KEY_LEN],
+    nonce: &[u8; NONCE_LEN],
+    aad: &[u8],
+    ciphertext: &[u8; KEY_LEN],
+    tag: &[u8; TAG_LEN],
+    out: &mut [u8; KEY_LEN],
+) -> bool {
+    InOutBuf::new(&ciphertext[..], &mut out[..]).is_ok_and(|buffers| {
+        Aes256Gcm::new(key.into())
+            .decrypt_inout_detached(&Nonce::from(*nonce), aad, buffers, &Tag::from(*tag))
+            .is_ok()
+    })
 }
 
 /// Unwraps a key of 32 bytes, straight into the arena.
@@ -76,22 +106,16 @@ pub fn unwrap_key(arena: &Arc<Arena>, key: &[u8; KEY_LEN], aad: &[u8], wrapped: 
         ));
     };
     arena.key_with(|out| {
-        let buffers = InOutBuf::new(&ciphertext[..], &mut out[..])
-            .map_err(|_| fail!(Internal, "the buffers to unwrap a key differ in length"))?;
-        let result = Aes256Gcm::new(key.into()).decrypt_inout_detached(
-            &Nonce::from(*nonce),
-            aad,
-            buffers,
-            &Tag::from(*tag),
-        );
+        let opened = decrypt(key, nonce, aad, ciphertext, tag, out);
         burn_stack();
-        result.map_err(|_| {
-            fail!(
-                AuthenticationFailed,
-                "a wrapped key does not open: it was wrapped under another key or for another index, or its \
-                 bytes were altered"
-            )
-        })
+        if opened {
+            return Ok(());
+        }
+        Err(fail!(
+            AuthenticationFailed,
+            "a wrapped key does not open: it was wrapped under another key or for another index, or its bytes were \
+             altered"
+        ))
     })
 }
 

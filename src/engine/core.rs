@@ -7,18 +7,20 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use arc_swap::ArcSwap;
 
 use super::load::Loader;
+use super::refresh::Refreshes;
 use super::stats::Counters;
-use crate::cache::{Cache, Entry, Sweeper, Use, Work};
+use crate::cache::{Cache, Entry, Loaded, Sweeper, Use, Work};
 use crate::call::{Call, CancelToken};
 use crate::clock::{Clock, SECOND};
 use crate::crypto::secret::{Arena, SecretKey};
 use crate::error::{Result, fail};
 use crate::keys::Keys;
 use crate::log::{Fields, Level, write};
-use crate::provider::ExternalCallbacks;
+use crate::provider::{ExternalCallbacks, Registered};
 use crate::registry::{CacheSettings, Config};
 use crate::runtime::{self, Runtime};
 use crate::store::Store;
+use crate::sys::fork;
 
 /// After a failed refresh the next one is tried this much later, while the lifetime lasts.
 const REFRESH_PAUSE: u64 = 2 * SECOND;
@@ -28,7 +30,7 @@ pub struct Core {
     pub(super) config: ArcSwap<Config>,
     path: Option<PathBuf>,
     pub(super) store: Arc<dyn Store>,
-    pub(super) externals: Mutex<HashMap<String, Arc<dyn ExternalCallbacks>>>,
+    pub(super) externals: Mutex<HashMap<String, Arc<Registered>>>,
     pub(crate) cache: Cache,
     sweeper: Sweeper,
     pub(crate) arena: Arc<Arena>,
@@ -36,7 +38,8 @@ pub struct Core {
     pub(super) runtime: Arc<Runtime>,
     pub(super) counters: Counters,
     /// Ends what the library does on its own when the last handle goes.
-    ended: CancelToken,
+    pub(super) ended: CancelToken,
+    pub(super) refreshes: Refreshes,
 }
 
 impl std::fmt::Debug for Core {
@@ -64,6 +67,7 @@ impl Core {
             runtime: Arc::default(),
             counters: Counters::default(),
             ended: CancelToken::default(),
+            refreshes: Refreshes::default(),
         })
     }
 
@@ -95,7 +99,7 @@ impl Core {
     }
 
     pub(super) fn reload(&self, yaml: Option<&str>) -> Result<()> {
-        let config = match (yaml, &self.path) {
+        let mut config = match (yaml, &self.path) {
             (Some(yaml), path) => {
                 let base = path.as_deref().and_then(std::path::Path::parent);
                 Config::parse(yaml, base, &|name| std::env::var(name).ok())?
@@ -116,8 +120,14 @@ impl Core {
                 "storage and cache.require_locked_memory can't be changed by a reload: open a new engine for that"
             ));
         }
+        // Left out, it is what it was; the default would be refused when the next reload names it again.
+        config.storage = current.storage.clone();
         self.cache.set_max_entries(config.cache.max_entries as usize);
+        let share_no_more = config.cache.ttl.is_zero();
         self.config.store(Arc::new(config));
+        if share_no_more {
+            self.cache.forget_all();
+        }
         Ok(())
     }
 
@@ -128,6 +138,7 @@ impl Core {
                 "the provider's name is empty: it is NAME of \"provider: external:NAME\""
             ));
         }
+        let _no_fork = fork::no_fork();
         let mut externals = self.externals.lock().unwrap_or_else(PoisonError::into_inner);
         match externals.entry(name.to_owned()) {
             std::collections::hash_map::Entry::Occupied(_) => Err(fail!(
@@ -135,7 +146,7 @@ impl Core {
                 "provider external:{name} is registered already: an engine takes each name once"
             )),
             std::collections::hash_map::Entry::Vacant(place) => {
-                place.insert(callbacks);
+                place.insert(Arc::new(Registered::new(callbacks)));
                 Ok(())
             }
         }
@@ -163,12 +174,29 @@ impl Core {
         call: &Call,
         entry: &Arc<Entry>,
         given: Option<&SecretKey>,
-    ) -> Result<Arc<Keys>> {
-        let keys = entry.refresh(call, &Loader::new(self, given))?;
+    ) -> Result<Loaded> {
+        let loaded = entry.refresh(call, &Loader::new(self, given))?;
         if given.is_none() {
             self.watch(entry)?;
         }
-        Ok(keys)
+        Ok(loaded)
+    }
+
+    /// The same once in each `pause`; an error where the record itself could not be read.
+    pub(crate) fn reread(
+        self: &Arc<Core>,
+        call: &Call,
+        entry: &Arc<Entry>,
+        given: Option<&SecretKey>,
+        pause: u64,
+    ) -> Result<()> {
+        if let Some(loaded) = entry.reread(call, &Loader::new(self, given), pause)? {
+            if given.is_none() {
+                self.watch(entry)?;
+            }
+            loaded.trouble.map_or(Ok(()), Err)?;
+        }
+        Ok(())
     }
 
     /// Has the sweeper end the keys on time.
@@ -180,14 +208,25 @@ impl Core {
             write(Level::Warn, "cyborg_kms::secret", &warning, &Fields::new());
         }
         let work: Weak<Core> = Arc::downgrade(self);
-        self.sweeper.watch(entry, self.next_look(entry.valid_until(), self.clock.now()), work)
+        let at = self.next_look(entry.valid_until(), self.clock.now());
+        self.sweeper.watch(entry, at, work).inspect_err(|_| {
+            // Nothing would wipe them on time.
+            entry.clear();
+            entry.unwatched();
+        })
+    }
+
+    /// Makes sure that what is watched later will be wiped on time.
+    pub(super) fn prepare_to_watch(self: &Arc<Core>) -> Result<()> {
+        let work: Weak<Core> = Arc::downgrade(self);
+        self.sweeper.start(work)
     }
 
     /// When an entry is to be looked at: to be refreshed ahead, else at its end.
     fn next_look(&self, valid_until: u64, now: u64) -> u64 {
         let settings = self.cache_settings();
         let ttl = nanoseconds(settings.ttl);
-        let ahead = (ttl as f64 * (1.0 - settings.refresh_ahead)) as u64;
+        let ahead = ttl - (ttl as f64 * settings.refresh_ahead) as u64;
         let refresh_at = valid_until.saturating_sub(ahead);
         if settings.refresh_ahead > 0.0 && refresh_at > now && !self.store.is_caller_thread_only() {
             refresh_at
@@ -199,31 +238,6 @@ impl Core {
     pub(super) fn sweep(self: &Arc<Core>) {
         let work: Arc<dyn Work> = Arc::clone(self) as Arc<dyn Work>;
         self.sweeper.sweep(&work);
-    }
-
-    /// Has the keys loaded anew by a thread of the library, unless one is at it.
-    pub(crate) fn refresh_ahead(self: &Arc<Core>, entry: &Arc<Entry>) {
-        if entry.is_loading() {
-            return;
-        }
-        let call = Call::unbounded().cancelled_by(&self.ended);
-        let (core, entry) = (Arc::clone(self), Arc::clone(entry));
-        let work = move || {
-            if let Err(error) = core.refresh(&call, &entry, None) {
-                let fields = Fields::new()
-                    .text("index", entry.name().as_str())
-                    .text("status", &error.status().to_string());
-                write(
-                    Level::Warn,
-                    "cyborg_kms::cache",
-                    &format!("refreshing ahead failed: {error}"),
-                    &fields,
-                );
-            }
-        };
-        if let Err(error) = self.runtime.spawn(work) {
-            write(Level::Error, "cyborg_kms::cache", error.message(), &Fields::new());
-        }
     }
 
     /// What is due for an entry; the time of the next look.
@@ -241,7 +255,7 @@ impl Core {
         }
         // Within the last part of its lifetime. An idle index is let go: its next use asks the KMS.
         if self.cache_settings().refresh_ahead > 0.0 && entry.take_used() {
-            self.refresh_ahead(entry);
+            self.refresh_ahead(entry, None);
             return Some(valid_until.min(now + REFRESH_PAUSE).max(now + 1));
         }
         Some(valid_until)

@@ -48,15 +48,20 @@ pub(super) fn create(
         slot.as_ref().map_or(core.config.load().cyborgdb_compatible, |slot| slot.cyborgdb_compatible);
     let record = new_record(core, name, wrap, &kek, compatible)?;
     let now = core.clock.now();
-    let record = insert(core, call, name, record)?;
     let capabilities = slot.as_ref().map_or(CAN_ALL, |slot: &Arc<Slot>| slot.capabilities & CAN_ALL);
     let given = if kms.is_none() { Some(kek.duplicate()?) } else { None };
-    let keys = Arc::new(Keys::open(&core.arena, name, Arc::new(record), kek, capabilities, None)?);
+    // What can fail does so before anything is stored.
+    let mut keys = Keys::open(&core.arena, name, Arc::new(record.clone()), kek, capabilities, None)?;
+    if given.is_none() {
+        core.prepare_to_watch()?;
+    }
+    keys.record = Arc::new(insert(core, call, name, record)?);
     let max_age = nanoseconds(core.cache_settings().max_record_age);
     let loaded = Loaded {
-        keys,
+        keys: Arc::new(keys),
         valid_until: now.saturating_add(core.lifetime()),
         seal_until: now.saturating_add(max_age),
+        trouble: None,
     };
     Index::of_new(lifeline, name, loaded, given)
 }

@@ -1,12 +1,13 @@
 //! From a record to the keys of an index: read, unwrap by the slot's KMS, check, unwrap the data keys.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use super::Core;
 use super::core::nanoseconds;
 use super::stats::count;
-use crate::blob::{self, Record, State, WrappedKek};
-use crate::cache::{Load, Loaded};
+use crate::blob::{self, Binding, Record, State, WrappedKek};
+use crate::cache::{Entry, Former, Load, Loaded, is_passing};
 use crate::call::Call;
 use crate::clock::SECOND;
 use crate::crypto::secret::SecretKey;
@@ -20,29 +21,27 @@ use crate::registry::CAN_ALL;
 pub(super) struct Loader<'a> {
     core: &'a Core,
     given: Option<&'a SecretKey>,
+    asked_kms: Cell<bool>,
 }
+
+/// A record, until when it may be sealed by, and why it is not the store's present one, if so.
+type Known = (Arc<Record>, u64, Option<Error>);
 
 impl<'a> Loader<'a> {
     pub(super) fn new(core: &'a Core, given: Option<&'a SecretKey>) -> Loader<'a> {
-        Loader { core, given }
+        Loader { core, given, asked_kms: Cell::new(false) }
     }
 
-    /// The record and until when it may be sealed by. What was read last serves on while the store fails.
-    fn record(
-        &self,
-        call: &Call,
-        name: &IndexName,
-        former: Option<&Loaded>,
-        now: u64,
-    ) -> Result<(Arc<Record>, u64)> {
+    /// The record. What was read last serves on while the store fails.
+    fn record(&self, call: &Call, name: &IndexName, former: &Former, now: u64) -> Result<Known> {
         count(&self.core.counters.store_reads);
         match blob::live_record(&*self.core.store, call, name) {
             Ok(record) => {
                 let max_age = nanoseconds(self.core.cache_settings().max_record_age);
-                Ok((Arc::new(record), now.saturating_add(max_age)))
+                Ok((Arc::new(record), now.saturating_add(max_age), None))
             }
-            Err(error) => match former {
-                Some(former) if is_store_trouble(&error) => {
+            Err(error) => match &former.record {
+                Some((record, seal_until)) if is_store_trouble(&error) => {
                     let fields = Fields::new().text("index", name.as_str()).text("operation", "get");
                     write(
                         Level::Warn,
@@ -50,7 +49,7 @@ impl<'a> Loader<'a> {
                         &format!("the last record read serves on: {error}"),
                         &fields,
                     );
-                    Ok((Arc::clone(&former.keys.record), former.seal_until))
+                    Ok((Arc::clone(record), *seal_until, Some(error)))
                 }
                 _ => Err(error),
             },
@@ -68,13 +67,28 @@ impl<'a> Loader<'a> {
             Err(error) if record.replaced.is_some() && is_wrong_wrap(error.status()) => error,
             result => return result,
         };
-        // A push replaced the wrap; what it replaced may still be right.
-        let Some(replaced) = &record.replaced else { return Err(primary) };
-        let keys = self.keys_by(call, name, &record, replaced, former).map_err(|_| primary.clone())?;
-        let fields = Fields::new().text("index", name.as_str()).text("slot", &replaced.kms_name);
-        let message = format!("the pushed wrap does not open the index, the one before it does: {primary}");
-        write(Level::Warn, "cyborg_kms::engine", &message, &fields);
-        Ok(keys)
+        let mut others = Vec::new();
+        // A push brought this wrap. It can't say what it is bound to: perhaps, as in CyborgDB's way, to nothing.
+        if record.wrap.binding != Binding::None {
+            others.push(WrappedKek { binding: Binding::None, ..record.wrap.clone() });
+        }
+        // What it replaced may still be right.
+        others.extend(record.replaced.clone());
+        for other in others {
+            match self.keys_by(call, name, &record, &other, former) {
+                Ok(keys) => {
+                    let fields = Fields::new().text("index", name.as_str()).text("slot", &other.kms_name);
+                    let message =
+                        format!("the wrap that was pushed does not open the index as it should: {primary}");
+                    write(Level::Warn, "cyborg_kms::engine", &message, &fields);
+                    return Ok(keys);
+                }
+                // Silence about it is no proof that the index is lost.
+                Err(error) if is_passing(error.status()) => return Err(error),
+                Err(_) => {}
+            }
+        }
+        Err(primary)
     }
 
     fn keys_by(
@@ -92,7 +106,7 @@ impl<'a> Loader<'a> {
 
     fn kek(&self, call: &Call, name: &IndexName, wrap: &WrappedKek) -> Result<(SecretKey, u32)> {
         match (wrap.provider.as_str(), self.given) {
-            ("none", Some(given)) => Ok((given.duplicate()?, self.core.capabilities_of_none(wrap))),
+            ("none", Some(given)) => Ok((given.duplicate()?, self.core.capabilities_of_none(name, wrap)?)),
             ("none", None) => Err(fail!(
                 InvalidArgument,
                 "index {name} has provider none: its KEK must be given (cyborg_kms_index_open_with_key)"
@@ -104,6 +118,7 @@ impl<'a> Loader<'a> {
             )),
             (_, None) => {
                 let slot = self.core.slot_of(name, wrap)?;
+                self.asked_kms.set(true);
                 let kek = self.core.unwrap(call, name, &slot, wrap)?;
                 Ok((kek, slot.capabilities & CAN_ALL))
             }
@@ -112,14 +127,19 @@ impl<'a> Loader<'a> {
 }
 
 impl Load for Loader<'_> {
-    fn load(&self, call: &Call, name: &IndexName, former: Option<&Loaded>) -> Result<Loaded> {
+    fn load(&self, call: &Call, name: &IndexName, former: &Former) -> Result<Loaded> {
         // Before anything is asked: a lifetime must not outlast what a revocation allows.
         let now = self.core.clock.now();
-        count(&self.core.counters.cache_misses);
-        let (record, seal_until) = self.record(call, name, former, now)?;
+        self.asked_kms.set(false);
+        let (record, seal_until, trouble) = self.record(call, name, former, now)?;
         check_state(name, &record)?;
-        let keys = self.keys(call, name, record, former.map(|former| &*former.keys))?;
-        Ok(Loaded { keys, valid_until: now.saturating_add(self.core.lifetime()), seal_until })
+        check_epoch(name, &record, former.epoch)?;
+        let keys = self.keys(call, name, record, former.keys.as_deref())?;
+        Ok(Loaded { keys, valid_until: now.saturating_add(self.core.lifetime()), seal_until, trouble })
+    }
+
+    fn asked_kms(&self) -> bool {
+        self.asked_kms.get()
     }
 
     fn note_waiting(&self) {
@@ -128,10 +148,19 @@ impl Load for Loader<'_> {
 }
 
 impl Core {
+    /// How long ago the record was read.
+    pub(crate) fn record_age(&self, entry: &Entry) -> u64 {
+        let read_at = entry.seal_until().saturating_sub(nanoseconds(self.cache_settings().max_record_age));
+        self.clock.now().saturating_sub(read_at)
+    }
+
     /// How long keys may be used once the KMS gave them. With a ttl of 0 an open handle still has a second,
     /// or each page would ask the KMS.
     pub(super) fn lifetime(&self) -> u64 {
-        nanoseconds(self.cache_settings().ttl).max(SECOND)
+        match nanoseconds(self.cache_settings().ttl) {
+            0 => SECOND,
+            ttl => ttl,
+        }
     }
 }
 
@@ -145,11 +174,26 @@ fn check_state(name: &IndexName, record: &Record) -> Result<()> {
     }
 }
 
-fn is_store_trouble(error: &Error) -> bool {
-    matches!(error.status(), Status::Storage | Status::Timeout | Status::Internal | Status::AccessDenied)
+/// Whoever has used a newer record must not go on with an older one: its data keys may be others.
+fn check_epoch(name: &IndexName, record: &Record, seen: u64) -> Result<()> {
+    if record.epoch >= seen {
+        return Ok(());
+    }
+    Err(fail!(
+        RolledBack,
+        "index {name}: its record is at epoch {}, {seen} has been used: an old record, or CyborgDB's kind of one, was \
+         put in its place. Restore the newest, or evict the index to go on with this one",
+        record.epoch
+    ))
 }
 
-/// Failures that say that the wrap is not by that key or not of this KEK.
+/// Whatever a store says but "there is none" and "it is damaged" tells nothing of the record.
+fn is_store_trouble(error: &Error) -> bool {
+    !matches!(error.status(), Status::NotFound | Status::Corrupt)
+}
+
+/// Failures that say that the wrap is not by that key or not of this KEK. A slot or key that is not there is no such
+/// thing: taking a key away must end the use of the index.
 fn is_wrong_wrap(status: Status) -> bool {
-    matches!(status, Status::AuthenticationFailed | Status::Corrupt | Status::KeyNotFound | Status::Config)
+    matches!(status, Status::AuthenticationFailed | Status::Corrupt)
 }

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use super::stats::count;
 use super::{Core, Lifeline};
 use crate::cache::{Entry, Use};
 use crate::call::Call;
-use crate::error::{Result, Status, fail};
+use crate::error::{Result, fail};
 use crate::index::{Access, Index};
 use crate::keys::Keys;
 use crate::name::IndexName;
@@ -52,21 +53,28 @@ pub(super) fn open(
     let own = given.is_some() || core.cache_settings().ttl.is_zero();
     let entry = if own { core.own_entry(name) } else { core.cache.entry(name) };
     let hit = entry.is_live();
+    if !hit {
+        count(&core.counters.cache_misses);
+    }
     let opened = core
         .keys(call, entry.value(), given.as_ref(), Use::Read)
         .and_then(|keys| recent_enough(core, call, &entry, keys, options.min_epoch, given.as_ref()))
         .and_then(|keys| granted(name, &keys, options.capabilities));
     if let Err(error) = opened {
         drop(entry);
-        if error.status() == Status::NotFound {
-            core.cache.forget_if_empty(name);
-        }
+        core.cache.forget_if_empty(name);
         return Err(error);
     }
     if hit {
         core.counters.cache_hits.add();
     }
-    let access = Access { capabilities: options.capabilities, no_wait: options.no_wait, given };
+    let given = given.map(Arc::new);
+    let access = Access {
+        capabilities: options.capabilities,
+        no_wait: options.no_wait,
+        min_epoch: options.min_epoch,
+        given,
+    };
     Ok(Index::new(entry, lifeline.share(), access))
 }
 
@@ -89,10 +97,13 @@ fn recent_enough(
     if keys.record.epoch >= min_epoch {
         return Ok(keys);
     }
-    let keys = core.refresh(call, entry.value(), given)?;
+    let loaded = core.refresh(call, entry.value(), given)?;
+    let keys = loaded.keys;
     if keys.record.epoch >= min_epoch {
         return Ok(keys);
     }
+    // The store decides, not what was last read of it.
+    loaded.trouble.map_or(Ok(()), Err)?;
     Err(fail!(
         RolledBack,
         "index {}: its record is at epoch {}, {min_epoch} has been seen: an old record was restored. Restore the newest",

@@ -13,6 +13,7 @@ use crate::log::{Fields, Level, is_enabled, write};
 use crate::name::IndexName;
 use crate::provider::{External, Local, SharedProvider, Wrapped, with_retries};
 use crate::registry::{CAN_ALL, ProviderKind, Slot};
+use crate::sys::fork;
 
 /// The name that `check` binds its random bytes to; an index of this name has other bytes.
 const CHECK_NAME: &str = "cyborg_kms check";
@@ -55,8 +56,12 @@ impl Core {
     }
 
     /// What an index of provider `none` may do: all, or what a slot of its name says.
-    pub(super) fn capabilities_of_none(&self, wrap: &WrappedKek) -> u32 {
-        self.config.load().slots.get(&wrap.kms_name).map_or(CAN_ALL, |slot| slot.capabilities & CAN_ALL)
+    pub(super) fn capabilities_of_none(&self, name: &IndexName, wrap: &WrappedKek) -> Result<u32> {
+        if wrap.kms_name.is_empty() {
+            return Ok(CAN_ALL);
+        }
+        // A slot that is gone may have granted less than all.
+        Ok(self.slot_of(name, wrap)?.capabilities & CAN_ALL)
     }
 
     fn provider(&self, slot: &Arc<Slot>) -> Result<SharedProvider> {
@@ -71,6 +76,8 @@ impl Core {
                 Ok(Arc::new(Local::new(arena, &slot.key_id, slot.create, !slot.cyborgdb_compatible)))
             }
             ProviderKind::External(name) => {
+                // A child must not find it locked by a thread that it does not have.
+                let _no_fork = fork::no_fork();
                 let externals = self.externals.lock().unwrap_or_else(PoisonError::into_inner);
                 let callbacks = externals.get(name).map(Arc::clone).ok_or_else(|| {
                     fail!(

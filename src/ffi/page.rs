@@ -10,6 +10,7 @@ use super::error::cyborg_kms_error;
 use super::handle::Owned;
 use super::index::{CYBORG_KMS_KEY_LEN, cyborg_kms_index};
 use super::status::{cyborg_kms_status, guard};
+use crate::crypto::derive::check_derived_len;
 use crate::crypto::page::{Buffers, HEADER_LEN, NONCE_LEN, OVERHEAD, parse_header};
 use crate::crypto::secret::SecretKey;
 use crate::error::{Result, fail};
@@ -118,6 +119,9 @@ pub unsafe extern "C" fn cyborg_kms_index_decrypt(
             })?;
             let at = place_of(out, len, sealed, sealed_len)?;
             refuse_overlap(aad, out, len)?;
+            if at.is_some() {
+                refuse_overlap(aad, sealed, sealed_len)?;
+            }
             if out_capacity < len {
                 *out_len = len;
                 return Err(fail!(BufferTooSmall, "out has {out_capacity} bytes, the plaintext needs {len}"));
@@ -164,9 +168,16 @@ pub unsafe extern "C" fn cyborg_kms_index_encrypt_detached(
             let index: &Index = arg::counted(index, "index")?;
             let aad = arg::bytes(aad, aad_len, "aad")?;
             let buffers = detached(plaintext, "plaintext", out, len)?;
+            // The overhead is written before the inputs are read.
+            let apart = [(aad.as_ptr(), aad_len), (plaintext, len), (out.cast_const(), len)];
+            if apart.iter().any(|(data, len)| arg::overlap(*data, *len, overhead, OVERHEAD)) {
+                return Err(fail!(
+                    InvalidArgument,
+                    "overhead overlaps another argument: give it a place of its own"
+                ));
+            }
             let overhead = arg::place(overhead.cast::<[u8; OVERHEAD]>(), "overhead")?;
             refuse_overlap(aad, out, len)?;
-            refuse_overlap(&*overhead, out, len)?;
             index.encrypt_detached(aad, buffers, overhead)
         })
     }
@@ -293,7 +304,8 @@ pub unsafe extern "C" fn cyborg_kms_index_unwrap_data_key(
 /// Derives a key: HKDF-SHA-256 (RFC 5869) of the index's derivation key. The same label and context give the same bytes
 /// for as long as the index lives, through every rotation: for tokens, salted hashes, sub-keys.
 ///
-/// `label`: what it is for. `context`, `context_len`: any bytes. `out`, `out_len`: 1 to 8,160 bytes; zeros on failure.
+/// `label`: what it is for. `context`, `context_len`: any bytes. `out`, `out_len`: 1 to 8,160 bytes; zeros on failure,
+/// untouched with another length.
 /// Any thread. Returns `INVALID_ARGUMENT`, `UNSUPPORTED` (the index holds only its KEK), `ACCESS_DENIED` (a capability),
 /// and as `cyborg_kms_index_open` when it had to ask.
 ///
@@ -314,8 +326,11 @@ pub unsafe extern "C" fn cyborg_kms_index_derive_key(
     unsafe {
         guard(error, || {
             let context = arg::bytes(context, context_len, "context")?;
+            // A length that can't be is not a place to write zeros to.
+            check_derived_len(out_len)?;
             refuse_overlap(context, out, out_len)?;
             let label = arg::text(label, "label");
+            refuse_overlap(label.as_ref().map_or(&[], |label| label.as_bytes()), out, out_len)?;
             let out = arg::bytes_mut(out, out_len, "out")?;
             out.zeroize();
             arg::counted(index, "index")?.derive_key(label?, context, out)

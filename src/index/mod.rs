@@ -3,6 +3,7 @@
 mod page;
 
 use std::ffi::CString;
+use std::sync::Arc;
 
 use once_cell::race::OnceBox;
 
@@ -14,7 +15,7 @@ use crate::call::Call;
 use crate::crypto::derive;
 use crate::crypto::secret::SecretKey;
 use crate::engine::Lifeline;
-use crate::error::{Result, fail};
+use crate::error::{Error, Result, fail};
 use crate::keys::Keys;
 use crate::name::IndexName;
 use crate::registry::{CAN_DERIVE, CAN_EXPORT};
@@ -27,8 +28,10 @@ pub struct Access {
     pub capabilities: u32,
     /// Page calls never wait for a network.
     pub no_wait: bool,
+    /// An older record is `ROLLED_BACK`.
+    pub min_epoch: u64,
     /// The KEK of provider `none`, which lives as long as the handle.
-    pub given: Option<SecretKey>,
+    pub given: Option<Arc<SecretKey>>,
 }
 
 /// A handle on an index; used by many threads at once. Keeps alive what it needs.
@@ -73,7 +76,7 @@ impl Index {
         if given.is_none() {
             core.watch(entry.value())?;
         }
-        Ok(Index::new(entry, lifeline.share(), Access { given, ..Access::default() }))
+        Ok(Index::new(entry, lifeline.share(), Access { given: given.map(Arc::new), ..Access::default() }))
     }
 
     /// The index.
@@ -114,7 +117,9 @@ impl Index {
 
     /// Asks record and KMS now.
     pub fn refresh(&self) -> Result<()> {
-        self.lifeline.refresh(&Call::unbounded(), self.entry.value(), self.access.given.as_ref()).map(|_| ())
+        self.lifeline
+            .refresh(&Call::unbounded(), self.entry.value(), self.access.given.as_deref())
+            .map(|_| ())
     }
 
     /// HKDF of the derivation key; see `crypto::derive::derive_key`.
@@ -134,25 +139,46 @@ impl Index {
     /// The keys for one call: on the way of a page no lock and nothing that waits.
     #[inline]
     fn keys(&self, tick: u64, what_for: Use) -> Result<LiveKeys> {
-        match self.entry.live(tick, what_for) {
-            Some(keys) => Ok(keys),
-            None => self.load_keys(what_for),
+        let keys = match self.entry.live(tick, what_for) {
+            Some(keys) => keys,
+            None => self.load_keys(what_for)?,
+        };
+        if self.access.min_epoch != 0 {
+            self.check_epoch(live(&keys)?)?;
         }
+        Ok(keys)
+    }
+
+    /// An eviction, or another handle, may have brought in a record that this handle refuses.
+    fn check_epoch(&self, keys: &Keys) -> Result<()> {
+        if keys.record.epoch >= self.access.min_epoch {
+            return Ok(());
+        }
+        Err(fail!(
+            RolledBack,
+            "index {}: its record is at epoch {}, this handle was opened for {} and up: an old record was restored",
+            self.name(),
+            keys.record.epoch,
+            self.access.min_epoch
+        ))
     }
 
     #[cold]
     fn load_keys(&self, what_for: Use) -> Result<LiveKeys> {
         if self.access.no_wait {
-            self.lifeline.refresh_ahead(self.entry.value());
-            return Err(fail!(
-                KmsUnavailable,
-                "index {}: its KEK's lifetime is over and this handle does not wait; try again when the refresh is done",
-                self.name()
-            ));
+            return Err(self.not_waiting("its KEK's lifetime is over"));
         }
-        let given = self.access.given.as_ref();
+        let given = self.access.given.as_deref();
         let keys = self.lifeline.keys(&Call::unbounded(), self.entry.value(), given, what_for)?;
         Ok(LiveKeys::from_inner(Some(keys)))
+    }
+
+    /// Has what is missing loaded by a thread of the library, for a handle that does not wait.
+    fn not_waiting(&self, what: &str) -> Error {
+        let under_way = self.lifeline.refresh_ahead(self.entry.value(), self.access.given.as_ref());
+        let advice =
+            if under_way { "try again when the refresh is done" } else { "refresh it, or try again later" };
+        fail!(KmsUnavailable, "index {}: {what} and this handle does not wait; {advice}", self.name())
     }
 
     /// `ACCESS_DENIED` where neither slot nor handle grants `capability`.
@@ -163,7 +189,7 @@ impl Index {
     }
 
     #[cold]
-    fn denied(&self, capability: u32) -> crate::error::Error {
+    fn denied(&self, capability: u32) -> Error {
         let name = match capability {
             crate::registry::CAN_ENCRYPT => "encrypt",
             crate::registry::CAN_DECRYPT => "decrypt",

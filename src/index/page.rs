@@ -2,12 +2,16 @@
 
 use super::{Index, live};
 use crate::cache::Use;
+use crate::call::Call;
 use crate::clock::SECOND;
 use crate::crypto::page::{self, Buffers, DataKey, Format, HEADER_LEN, NONCE_LEN, OVERHEAD, TAG_LEN};
 use crate::crypto::secret::SecretKey;
-use crate::error::{Result, fail};
+use crate::error::{Result, Status, fail};
 use crate::keys::Keys;
 use crate::registry::{CAN_DECRYPT, CAN_ENCRYPT};
+
+/// A handle that does not wait believes a record of this age when it lacks a page's data key.
+const FRESH: u64 = 10 * SECOND;
 
 /// Where a page's ciphertext starts in its sealed form.
 const BODY: usize = HEADER_LEN + NONCE_LEN;
@@ -35,27 +39,30 @@ impl Input<'_> {
 }
 
 impl Index {
-    /// Seals a page into the first `len + 48` bytes of `out`, which must have as many; returns how many.
+    /// Seals a page into the first `len + 48` bytes of `out`, which must have as many; returns how many. A failure
+    /// leaves an input that is in place where and as it was.
     pub fn encrypt(&self, aad: &[u8], input: &Input<'_>, out: &mut [u8]) -> Result<usize> {
         let len = input.len();
         let sealed_len = sealed_len(len)?;
         let out = exactly(out, sealed_len)?;
-        if let Input::InPlace { at, len } = *input
-            && at != BODY
-        {
-            out.copy_within(at..at + len, BODY);
-        }
-        let mut overhead = [0; OVERHEAD];
-        let (head, rest) = out.split_at_mut(BODY);
-        let (body, tail) = rest.split_at_mut(len);
-        let buffers = match input {
-            Input::Separate(input) => Buffers::Separate { input, output: body },
-            Input::InPlace { .. } => Buffers::InPlace(body),
-        };
-        self.encrypt_detached(aad, buffers, &mut overhead)?;
-        head.copy_from_slice(&overhead[..BODY]);
-        tail.copy_from_slice(&overhead[BODY..]);
-        Ok(sealed_len)
+        self.with_sealing_key(|key, tick| {
+            let mut overhead = [0; OVERHEAD];
+            match *input {
+                Input::Separate(input) => {
+                    let buffers = Buffers::Separate { input, output: &mut out[BODY..BODY + len] };
+                    key.seal_detached(tick, Format::Page, aad, buffers, &mut overhead)?;
+                }
+                Input::InPlace { at, len } => {
+                    out.copy_within(at..at + len, BODY);
+                    let buffers = Buffers::InPlace(&mut out[BODY..BODY + len]);
+                    key.seal_detached(tick, Format::Page, aad, buffers, &mut overhead)
+                        .inspect_err(|_| out.copy_within(BODY..BODY + len, at))?;
+                }
+            }
+            out[..BODY].copy_from_slice(&overhead[..BODY]);
+            out[BODY + len..].copy_from_slice(&overhead[BODY..]);
+            Ok(sealed_len)
+        })
     }
 
     /// Opens a sealed page into the first `sealed - 48` bytes of `out`, which must have as many; returns how
@@ -69,14 +76,14 @@ impl Index {
     }
 
     /// The same in place: the plaintext takes the place of its ciphertext, from byte 32 on, or, `to_front`, is moved
-    /// to the front. A failure leaves zeros there.
+    /// to the front. Where it does not authenticate, zeros are left there; a failure before that leaves the page.
     pub fn decrypt_in_place(&self, aad: &[u8], sealed: &mut [u8], to_front: bool) -> Result<usize> {
         let (overhead, body) = split_sealed(sealed)?;
         let end = BODY + body.len();
         let opened = self.decrypt_detached(aad, Buffers::InPlace(&mut sealed[BODY..end]), &overhead);
-        if opened.is_err() {
+        if opened.as_ref().is_err_and(|error| error.status() == Status::AuthenticationFailed) {
             sealed.fill(0);
-        } else if to_front {
+        } else if opened.is_ok() && to_front {
             sealed.copy_within(BODY..end, 0);
             // What the move left behind is plaintext too.
             sealed[end - BODY..].fill(0);
@@ -139,11 +146,17 @@ impl Index {
         buffers: Buffers<'_>,
         overhead: &mut [u8; OVERHEAD],
     ) -> Result<()> {
+        self.with_sealing_key(|key, tick| key.seal_detached(tick, format, aad, buffers, overhead))
+    }
+
+    /// The key of new pages, and the time, once it is certain that the handle may seal now.
+    #[inline]
+    fn with_sealing_key<T>(&self, seal: impl FnOnce(&DataKey, u64) -> Result<T>) -> Result<T> {
         let tick = self.lifeline.clock.tick();
         let keys = self.keys(tick, Use::Seal)?;
         let keys = live(&keys)?;
         self.allow(keys, CAN_ENCRYPT)?;
-        keys.current()?.seal_detached(tick, format, aad, buffers, overhead)
+        seal(keys.current()?, tick)
     }
 
     #[inline]
@@ -181,12 +194,16 @@ impl Index {
     ) -> Result<()> {
         // Says that an index without data keys has none, rather than that one is missing.
         keys.current()?;
-        if !self.access.no_wait && self.entry.may_reread(SECOND) {
-            self.refresh()?;
-            let keys = self.keys(self.lifeline.clock.tick(), Use::Read)?;
-            if let Some(key) = live(&keys)?.page_key(id) {
-                return open(key);
-            }
+        if !self.access.no_wait {
+            let given = self.access.given.as_deref();
+            self.lifeline.reread(&Call::unbounded(), self.entry.value(), given, SECOND)?;
+        } else if self.lifeline.record_age(self.entry.value()) > FRESH {
+            return Err(self.not_waiting(&format!("data key {id} of the page is not known yet")));
+        }
+        // Also where nothing was read: another thread may just have.
+        let keys = self.keys(self.lifeline.clock.tick(), Use::Read)?;
+        if let Some(key) = live(&keys)?.page_key(id) {
+            return open(key);
         }
         Err(fail!(
             Corrupt,

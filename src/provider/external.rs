@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use super::limit::Limit;
 use super::{Provider, Wrapped};
 use crate::blob::{Binding, WrappedKek};
 use crate::call::Call;
 use crate::crypto::secret::{Arena, SecretKey};
 use crate::crypto::wrap;
-use crate::error::{Result, fail};
+use crate::error::{Error, Result, Status, fail};
 use crate::name::IndexName;
 use crate::registry::Slot;
 use crate::reply::{Answer, Reply, channel};
@@ -24,9 +25,22 @@ pub trait ExternalCallbacks: Send + Sync {
     fn unwrap(&self, key_id: &str, aad: &[u8], wrapped: &[u8], reply: Reply);
 }
 
+/// What was registered under a name, and how much of it is under way.
+pub struct Registered {
+    callbacks: Arc<dyn ExternalCallbacks>,
+    limit: Arc<Limit>,
+}
+
+impl Registered {
+    /// Ready for the slots that name it.
+    pub fn new(callbacks: Arc<dyn ExternalCallbacks>) -> Registered {
+        Registered { callbacks, limit: Arc::default() }
+    }
+}
+
 /// One slot with `provider: external:NAME`.
 pub struct External {
-    callbacks: Arc<dyn ExternalCallbacks>,
+    registered: Arc<Registered>,
     runtime: Arc<Runtime>,
     arena: Arc<Arena>,
     slot: Arc<Slot>,
@@ -35,12 +49,12 @@ pub struct External {
 impl External {
     /// The provider of a slot, by what was registered under its name.
     pub fn new(
-        callbacks: Arc<dyn ExternalCallbacks>,
+        registered: Arc<Registered>,
         runtime: Arc<Runtime>,
         arena: Arc<Arena>,
         slot: Arc<Slot>,
     ) -> External {
-        External { callbacks, runtime, arena, slot }
+        External { registered, runtime, arena, slot }
     }
 
     /// One try: hands the reply to `ask` on a thread of the library and waits.
@@ -51,12 +65,17 @@ impl External {
         ask: impl FnOnce(&dyn ExternalCallbacks, Reply) + Send + 'static,
     ) -> Result<T> {
         let call = call.within(self.slot.request_timeout);
-        let callbacks = Arc::clone(&self.callbacks);
-        self.runtime.spawn(move || ask(&*callbacks, reply))?;
-        answer.wait(
-            &call,
-            &format!("slot {:?}: its provider {} did not answer", self.slot.name, self.slot.provider),
-        )
+        let what = format!("slot {:?}: its provider {} did not answer", self.slot.name, self.slot.provider);
+        let turn = self.registered.limit.turn(&call, &what)?;
+        let registered = Arc::clone(&self.registered);
+        self.runtime.spawn(move || {
+            ask(&*registered.callbacks, reply);
+            drop(turn);
+        })?;
+        answer.wait(&call, &what).map_err(|error| match call.check(&what) {
+            Ok(()) => as_of_a_provider(error),
+            Err(_) => error,
+        })
     }
 }
 
@@ -96,6 +115,26 @@ impl Provider for External {
         });
         self.ask(call, reply, move |callbacks, reply| callbacks.unwrap(&key_id, &aad, &bytes, reply))
     }
+}
+
+/// A provider's answer says something of its key, never of a record or of this call: NOT_FOUND would have the host
+/// create the index again, CANCELLED each waiting caller ask in turn.
+fn as_of_a_provider(error: Error) -> Error {
+    let status = match error.status() {
+        Status::NotFound => Status::KeyNotFound,
+        Status::Ok
+        | Status::AlreadyExists
+        | Status::Conflict
+        | Status::BufferTooSmall
+        | Status::Cancelled
+        | Status::RolledBack
+        | Status::KeySetIncomplete
+        | Status::Expired
+        | Status::Storage => Status::Internal,
+        _ => return error,
+    };
+    let what = format!("a provider can't answer {}, so it is {status}", error.status());
+    error.with_status(status).context(what)
 }
 
 fn binding(unbound: bool, name: &IndexName) -> (Binding, Vec<u8>) {

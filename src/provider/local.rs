@@ -41,8 +41,12 @@ impl Local {
 impl Provider for Local {
     fn wrap(&self, _call: &Call, name: &IndexName, kek: &SecretKey) -> Result<Wrapped> {
         let path = Path::new(&self.key_id);
-        if self.create && !path.exists() {
-            make_key_file(path)?;
+        if self.create {
+            if !path.exists() {
+                make_key_file(path)?;
+            }
+            // Each time: whoever made it may have been killed, or not be done yet, before it was there for good.
+            sync_folder(path)?;
         }
         let key = read_key(&self.arena, path)?;
         let binding = if self.bind { Binding::IndexName } else { Binding::None };
@@ -161,9 +165,8 @@ fn wrong_content(path: &Path) -> Error {
 
 /// Makes a key file, or leaves the one that another process made meanwhile.
 fn make_key_file(path: &Path) -> Result<()> {
-    let cannot =
-        |error: std::io::Error| fail!(Config, "the key file {} can't be made: {error}", path.display());
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let cannot = |error| cannot_make(path, &error);
+    let parent = parent(path);
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(parent).map_err(cannot)?;
     let mut unique = [0; 8];
     random(&mut unique)?;
@@ -174,8 +177,24 @@ fn make_key_file(path: &Path) -> Result<()> {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(()),
         other => other.map_err(cannot)?,
     }
-    removed.map_err(cannot)?;
-    File::open(parent).and_then(|folder| folder.sync_all()).map_err(cannot)
+    removed.map_err(cannot)
+}
+
+/// Makes durable that the file is there: a record that was wrapped by a lost key would be lost, too.
+fn sync_folder(path: &Path) -> Result<()> {
+    match File::open(parent(path)).and_then(|folder| folder.sync_all()) {
+        // A file system whose folders can't be synced.
+        Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => Ok(()),
+        result => result.map_err(|error| cannot_make(path, &error)),
+    }
+}
+
+fn parent(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn cannot_make(path: &Path, error: &std::io::Error) -> Error {
+    fail!(Config, "the key file {} can't be made: {error}", path.display())
 }
 
 fn write_key(path: &Path) -> std::io::Result<()> {

@@ -1,13 +1,14 @@
 //! Key management services behind one trait: wrap a KEK, unwrap it.
 
 mod external;
+mod limit;
 mod local;
 mod retry;
 
 use std::fmt::Debug;
 use std::sync::Arc;
 
-pub use external::{External, ExternalCallbacks};
+pub use external::{External, ExternalCallbacks, Registered};
 pub use local::Local;
 pub use retry::with_retries;
 

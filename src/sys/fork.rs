@@ -100,7 +100,16 @@ impl Drop for NoFork {
     }
 }
 
+static FORKS: AtomicU64 = AtomicU64::new(0);
+
+/// How often this process has been about to fork: to notice a fork between two steps without holding it off.
+pub fn forks() -> u64 {
+    start();
+    FORKS.load(Ordering::Acquire)
+}
+
 extern "C" fn prepare() {
+    FORKS.fetch_add(1, Ordering::AcqRel);
     let guard = FORKING.lock().unwrap_or_else(PoisonError::into_inner);
     // SAFETY: this thread holds `FORKING`.
     unsafe { *STASH.0.get() = Some(guard) };
@@ -135,7 +144,8 @@ static HELD: [AtomicI32; 256] = [const { AtomicI32::new(NONE) }; 256];
 /// Has the child close `fd` after a `fork`, so that it doesn't hold its parent's file lock (a `flock` belongs
 /// to the open file, which both have). False where 256 are held already.
 ///
-/// Open and hold, and release and close, within one [`no_fork`], or a fork between the two goes unnoticed.
+/// Hold within a [`no_fork`], and open anew where [`forks`] has grown since the file was opened: that child's copy
+/// is not known here.
 pub fn hold_fd(fd: RawFd) -> bool {
     start();
     HELD.iter().any(|slot| slot.compare_exchange(NONE, fd, Ordering::AcqRel, Ordering::Relaxed).is_ok())

@@ -6,4 +6,5 @@ pub mod aead;
 pub mod clock;
 pub mod fork;
 pub mod memory;
+pub mod registers;
 pub mod signal;

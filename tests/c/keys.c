@@ -44,6 +44,7 @@ static void data_keys(cyborg_kms_engine *engine) {
     REQUIRE_OK(cyborg_kms_index_generate_data_key(index, key, sizeof key, &wrapped, &error));
     REQUIRE_OK(cyborg_kms_index_generate_data_key(index, again, sizeof again, &second, &error));
     CHECK(memcmp(key, again, sizeof key) != 0);
+    cyborg_kms_buffer_free(second);
     const uint8_t *bytes = cyborg_kms_buffer_data(wrapped);
     CHECK(cyborg_kms_buffer_len(wrapped) == 80 && bytes[0] == 2);
     CHECK_OK(cyborg_kms_index_unwrap_data_key(index, bytes, 80, again, sizeof again, &error));

@@ -113,6 +113,13 @@ static void detached(void) {
     memcpy(sealed + 32 + LEN, overhead + 32, 16);
     CHECK_OK(cyborg_kms_index_decrypt(index_, AAD, sealed, sizeof sealed, buffer, LEN, &len, &error));
     CHECK(memcmp(buffer, plain, LEN) == 0);
+    /* the overhead is written while the input is read: never in one place */
+    CHECK_STATUS(INVALID_ARGUMENT,
+                 cyborg_kms_index_encrypt_detached(index_, AAD, plain, LEN, cipher, plain + 8, &error));
+    CHECK_STATUS(INVALID_ARGUMENT, cyborg_kms_index_encrypt_detached(index_, overhead + 4, 8, plain, LEN,
+                                                                     cipher, overhead, &error));
+    CHECK_STATUS(INVALID_ARGUMENT,
+                 cyborg_kms_index_encrypt_detached(index_, AAD, plain, LEN, cipher, cipher + 8, &error));
     /* in place, and empty */
     memcpy(buffer, plain, LEN);
     CHECK_OK(cyborg_kms_index_encrypt_detached(index_, AAD, buffer, LEN, buffer, overhead, &error));

@@ -7,6 +7,7 @@ Needs tests/interop/requirements.txt, and the library: CYBORG_KMS_LIBRARY, or ta
 
 import hashlib
 import hmac
+import json
 import os
 import pathlib
 import struct
@@ -123,6 +124,10 @@ class Fields:
         start = self.table.Vector(at)
         return bytes(self.table.Bytes[start : start + self.table.VectorLen(at)])
 
+    def table_at(self, slot):
+        at = self._at(slot)
+        return Fields(self.table.Bytes, self.table.Indirect(self.table.Pos + at)) if at else None
+
     def tables(self, slot):
         at = self._at(slot)
         if not at:
@@ -135,9 +140,12 @@ U8, U32 = number_types.Uint8Flags, number_types.Uint32Flags
 U64, I64 = number_types.Uint64Flags, number_types.Int64Flags
 
 
-def record_mac(kek, index_name, epoch, binding, current, keys):
-    """`keys`: id, wrapped, created_at, superseded_at of each, in stored order; no former KEKs."""
-    items = [index_name.encode(), struct.pack(">Q", epoch), bytes([binding]), u32(current), u32(0), u32(len(keys))]
+def record_mac(kek, index_name, epoch, binding, current, keys, former=()):
+    """`keys`: id, wrapped, created_at, superseded_at of each, in stored order; `former`: last_version, wrapped."""
+    items = [index_name.encode(), struct.pack(">Q", epoch), bytes([binding]), u32(current), u32(len(former))]
+    for last_version, wrapped in former:
+        items += [u32(last_version), wrapped]
+    items.append(u32(len(keys)))
     for key_id, wrapped, created_at, superseded_at in keys:
         items += [u32(key_id), wrapped, struct.pack(">q", created_at), struct.pack(">q", superseded_at)]
     return mac(hkdf(kek, b"cyborg_kms record v1"), b"".join(map(behind_length, items)))
@@ -320,6 +328,66 @@ def test_data_keys_without_their_mac_are_refused(place):
         assert error.status == cyborg_kms.CORRUPT, error
     else:
         raise AssertionError("opened with an altered MAC")
+
+
+# The golden files.
+
+VECTORS = cyborg_kms.ROOT / "tests" / "vectors" / "v1"
+
+
+def unwrap_kek(fields, binding, case):
+    """The KEK by a wrap: the record's own, or the one that a push replaced."""
+    provider = fields.bytes(1).decode()
+    aad = kek_aad(case["index_name"]) if binding else b""
+    if provider == "none":
+        return bytes.fromhex(case["kek_hex"])
+    if provider == "external:flip":
+        return bytes(byte ^ 0x5A for byte in fields.bytes(4))
+    assert provider == "local", provider
+    return unwrap(bytes.fromhex(case["wrap_key_hex"]), fields.bytes(4), aad)
+
+
+def read_vector(case):
+    """The KEK, the data keys and the former KEKs of a golden record, everything checked."""
+    root, name = Fields.root((VECTORS / case["file"]).read_bytes()), case["index_name"]
+    check = root.bytes(11)
+    kek = unwrap_kek(root, root.number(8, U8), case)
+    if check != mac(hkdf(kek, b"cyborg_kms check v1"), name.encode()):
+        replaced = root.table_at(17)
+        kek = unwrap_kek(replaced, replaced.number(5, U8), case)
+    assert check == mac(hkdf(kek, b"cyborg_kms check v1"), name.encode()), name
+    if root.number(5, U32) == 1:
+        return kek, {}, []
+    stored = [(t.number(0, U32), t.bytes(1), t.number(2, I64), t.number(3, I64)) for t in root.tables(19)]
+    former = [(t.number(0, U32), t.bytes(1)) for t in root.tables(18)]
+    numbers = root.number(21, U64), root.number(8, U8), root.number(20, U32)
+    assert root.bytes(22) == record_mac(kek, name, *numbers, stored, former), name
+    under = hkdf(kek, b"cyborg_kms wrap v1")
+    keys = {key_id: unwrap(under, wrapped, data_key_aad(key_id, name)) for key_id, wrapped, *_ in stored}
+    aad = b"cyborg_kms former kek v1\0"
+    return kek, keys, [unwrap(under, wrapped, aad + u32(last) + name.encode()) for last, wrapped in former]
+
+
+def test_the_golden_files_are_read(_):
+    cases = json.loads((VECTORS / "expected.json").read_text())
+    assert len(cases) == 6
+    for case in cases:
+        kek, keys, former = read_vector(case)
+        assert kek.hex() == case["kek_hex"]
+        assert [key.hex() for key in former] == ([case["former_kek_hex"]] if "former_kek_hex" in case else [])
+        for page in case.get("pages", []):
+            sealed, aad = bytes.fromhex(page["sealed_hex"]), bytes.fromhex(page["aad_hex"])
+            assert unseal(PAGE, keys, aad, sealed).hex() == page["plaintext_hex"]
+        if not keys:
+            continue
+        page = {name: bytes.fromhex(value) for name, value in case["detached"].items()}
+        sealed = page["overhead_hex"][:32] + page["ciphertext_hex"] + page["overhead_hex"][32:]
+        assert unseal(PAGE, keys, page["aad_hex"], sealed) == page["plaintext_hex"]
+        wrapped = bytes.fromhex(case["data_key"]["wrapped_hex"])
+        assert unseal(DATA_KEY, keys, b"", wrapped).hex() == case["data_key"]["key_hex"]
+        for key in case["derived"]:
+            length = len(key["key_hex"]) // 2
+            assert derive(keys, key["label"], bytes.fromhex(key["context_hex"]), length).hex() == key["key_hex"]
 
 
 if __name__ == "__main__":

@@ -27,7 +27,8 @@ pub(super) fn make(path: &Path) -> Result<()> {
         Err(errno) => return Err(failure::storage("making the folder", path, errno)),
     }
     let settle = || -> rustix::io::Result<()> {
-        rustix::fs::fchmod(open(path)?, Mode::RWXU)?;
+        // By path: under a umask of 0777 even its maker can't open it yet.
+        rustix::fs::chmod(path, Mode::RWXU)?;
         path.parent().map_or(Ok(()), |parent| retry_on_intr(|| rustix::fs::fsync(open(parent)?)))
     };
     settle().map_err(|errno| failure::storage("making the folder", path, errno))

@@ -1,7 +1,7 @@
 //! One writer at a time, in all processes, for the names that share a lock.
 
 use std::fs::{File, TryLockError};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -11,6 +11,7 @@ use rustix::io::{Errno, retry_on_intr};
 use super::failure;
 use crate::call::Call;
 use crate::error::{Error, Result, fail};
+use crate::sys::fork;
 
 /// Waiting starts with so short a sleep, then each is half as long again, up to `LONGEST_SLEEP`.
 const FIRST_SLEEP: Duration = Duration::from_micros(100);
@@ -30,8 +31,8 @@ impl LockGuard {
         let end = limits.deadline().unwrap_or_else(Instant::now);
         let mut sleep = FIRST_SLEEP;
         loop {
-            let guard = match open(path) {
-                Ok(file) => LockGuard::of(file),
+            let guard = match LockGuard::open(path) {
+                Ok(guard) => guard,
                 Err(Errno::NOENT) => return Ok(None),
                 Err(errno) => return Err(failure::storage("opening the lock", path, errno)),
             };
@@ -41,9 +42,20 @@ impl LockGuard {
         }
     }
 
-    /// From here on the file is ours, until `drop`: a forked child must not keep it open.
-    fn of(file: File) -> LockGuard {
-        LockGuard { file }
+    /// Opens the lock's file; a child that is forked before `drop` closes it and so does not hold the lock.
+    fn open(path: &Path) -> rustix::io::Result<LockGuard> {
+        loop {
+            let forks = fork::forks();
+            let file = open(path)?;
+            // Not around the opening: a file server that hangs must not keep the host from forking.
+            let _no_fork = fork::no_fork();
+            if fork::forks() == forks {
+                // With hundreds of locks held at once one may go unheeded: then a child's copy lasts until it ends
+                // or execs, and matters only where this process dies before it unlocks.
+                fork::hold_fd(file.as_raw_fd());
+                return Ok(LockGuard { file });
+            }
+        }
     }
 
     /// Whether the lock was had; `false`: its file is not at its path any more, so it keeps nobody out.
@@ -84,6 +96,8 @@ impl Drop for LockGuard {
         // Not left to close: a child that was forked meanwhile has the file open too, and would hold the lock on.
         // It can only fail for a lock that is not held.
         let _ = self.file.unlock();
+        // Before the descriptor's number can be another file's; it is closed right behind this.
+        fork::release_fd(self.file.as_raw_fd());
     }
 }
 

@@ -79,16 +79,12 @@ impl Change<'_> {
     pub(super) fn put(self, bytes: &[u8], expected: Expected<'_>) -> Result<()> {
         self.check(expected, expected::check_put)?;
         let placed = self.write(bytes).and_then(|()| self.place(expected));
-        let removed = match (&placed, expected) {
-            // The rename took it away.
-            (Ok(()), Expected::Any | Expected::Revision(_)) => Ok(()),
-            _ => self.clean_up(),
-        };
+        if placed.is_err() || matches!(expected, Expected::Absent) {
+            // After a rename it is gone. What can't be removed is for the next change: the outcome stands.
+            let _ = self.clean_up();
+        }
         placed?;
-        self.sync_records()?;
-        // The record is there for good: what is left beside it is for the next change to remove.
-        drop(removed);
-        Ok(())
+        self.sync_records()
     }
 
     pub(super) fn remove(self, expected: Expected<'_>) -> Result<()> {
