@@ -168,8 +168,8 @@ fn rounds<L: FnMut(), O: FnMut()>(
     limit: &(impl Fn(usize) -> L + Sync),
     ours: &(impl Fn(usize) -> O + Sync),
 ) -> Pair {
-    const ROUND: Duration = Duration::from_millis(150);
-    const ROUNDS: usize = 11;
+    const ROUND: Duration = Duration::from_millis(50);
+    const ROUNDS: usize = 33;
     let rounds: Vec<(f64, f64)> = (0..ROUNDS)
         .map(|_| {
             let limit = 1e9 / rate(threads, ROUND, limit);
