@@ -193,6 +193,9 @@ fn the_documented_rotation_by_push_leaves_an_index_that_opens() {
     }
 }
 
+/// What a push changes.
+type Push = fn(&mut Blob);
+
 #[test]
 fn a_wrong_wrap_that_was_pushed_falls_back_to_the_one_before() {
     let bench = Bench::new("");
@@ -206,7 +209,7 @@ fn a_wrong_wrap_that_was_pushed_falls_back_to_the_one_before() {
         |blob, aad| blob.wrapped_kek = wrap_by("k1", aad, &[4; 5]),
     ];
     // Taken to a key, a provider or a slot that is not there: whoever took it there decides, and can take it back.
-    let elsewhere: [(fn(&mut Blob), Status); 3] = [
+    let elsewhere: [(Push, Status); 3] = [
         (|blob| (blob.wrapped_kek, blob.key_id) = (vec![1], "unknown".to_owned()), Status::Config),
         (|blob| (blob.wrapped_kek, blob.provider) = (Vec::new(), "none".to_owned()), Status::InvalidArgument),
         (|blob| (blob.wrapped_kek, blob.kms_name) = (vec![2], "no such slot".to_owned()), Status::Config),

@@ -1,12 +1,13 @@
 //! The keys of one index and their lifetime.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::{ArcSwapOption, Guard};
 
 use super::flight::Flight;
 use super::load::{Former, Load, Loaded, Use, ends_only_this_caller, is_passing, is_worth_a_pause};
+use super::loading::{LoadState, Loading, Seat};
 use crate::blob::Record;
 use crate::call::Call;
 use crate::clock::{Clock, SECOND};
@@ -49,27 +50,7 @@ pub struct Entry {
     watched_by: AtomicU64,
     /// The process in which the entry waits for a thread that refreshes it; 0: it does not.
     queued_by: AtomicU64,
-    loading: Mutex<Loading>,
-}
-
-#[derive(Debug, Default)]
-struct Loading {
-    flight: Option<Arc<Flight<Loaded>>>,
-    /// Grows with each load that starts: who asks for a refresh wants one that started after.
-    started: u64,
-    /// Grows when the keys are wiped from outside: a load that started before must not bring them back.
-    generation: u64,
-    /// The highest epoch that was read.
-    epoch: u64,
-    failure: Option<(u64, Error)>,
-    /// The same for sealing alone: the record is too old.
-    unsealable: Option<(u64, Error)>,
-    /// The record that was read last and until when it may be sealed by, for the time when the store fails.
-    record: Option<(Arc<Record>, u64)>,
-    /// When the record was last read again for an unknown data key.
-    reread_at: Option<u64>,
-    /// Which process's memory this is: a flight of the parent's never lands in the child.
-    process: u64,
+    loading: Loading,
 }
 
 impl Entry {
@@ -86,7 +67,7 @@ impl Entry {
             used: AtomicBool::new(false),
             watched_by: AtomicU64::new(0),
             queued_by: AtomicU64::new(0),
-            loading: Mutex::new(Loading { process: fork::generation(), ..Loading::default() }),
+            loading: Loading::default(),
         }
     }
 
@@ -185,13 +166,13 @@ impl Entry {
                 return Ok(keys);
             }
             let flight = {
-                let mut loading = self.lock();
+                let mut loading = self.loading.lock();
                 // The flight that was under way may have landed since.
                 if self.live_now(what_for).is_some() {
                     continue;
                 }
-                self.recent_failure(&loading, what_for)?;
-                self.join_or_start(&mut loading)
+                loading.recent_failure(self.clock.now(), what_for)?;
+                loading.join_or_start()
             };
             if let Some(loaded) = self.ride(call, loader, flight, &mut outdated)? {
                 return self.usable(loaded, what_for);
@@ -201,12 +182,12 @@ impl Entry {
 
     /// Loads anew, whatever is there: by a load that starts after this call.
     pub fn refresh(&self, call: &Call, loader: &dyn Load) -> Result<Loaded> {
-        let seen = self.lock().started;
+        let seen = self.loading.lock().started;
         let mut outdated = 0;
         loop {
             let (flight, fresh) = {
-                let mut loading = self.lock();
-                let flight = self.join_or_start(&mut loading);
+                let mut loading = self.loading.lock();
+                let flight = loading.join_or_start();
                 (flight, loading.started > seen)
             };
             match self.ride(call, loader, flight, &mut outdated) {
@@ -223,7 +204,7 @@ impl Entry {
         let mut outdated = 0;
         loop {
             let seat = {
-                let mut loading = self.lock();
+                let mut loading = self.loading.lock();
                 if loading.flight.is_none() {
                     let now = self.clock.now();
                     if loading.reread_at.is_some_and(|last| now.saturating_sub(last) < pause) {
@@ -231,7 +212,7 @@ impl Entry {
                     }
                     loading.reread_at = Some(now);
                 }
-                self.join_or_start(&mut loading)
+                loading.join_or_start()
             };
             let own = matches!(seat, Seat::Pilot { .. });
             let loaded = self.ride(call, loader, seat, &mut outdated)?;
@@ -253,44 +234,13 @@ impl Entry {
 
     /// Whether someone is loading now.
     pub fn is_loading(&self) -> bool {
-        self.lock().flight.is_some()
-    }
-
-    fn lock(&self) -> Locked<'_> {
-        let no_fork = fork::no_fork();
-        let mut loading = self.loading.lock().unwrap_or_else(PoisonError::into_inner);
-        if loading.process != fork::generation() {
-            loading.process = fork::generation();
-            loading.flight = None;
-        }
-        Locked { loading, _no_fork: no_fork }
+        self.loading.lock().flight.is_some()
     }
 
     /// Whether the last load failed so recently that its failure still stands.
     pub fn has_failed(&self) -> bool {
-        let loading = self.lock();
-        self.recent_failure(&loading, Use::Seal).is_err()
-    }
-
-    fn recent_failure(&self, loading: &Loading, what_for: Use) -> Result<()> {
-        let unsealable = loading.unsealable.iter().filter(|_| what_for == Use::Seal);
-        let now = self.clock.now();
-        match loading.failure.iter().chain(unsealable).find(|(until, _)| now < *until) {
-            Some((_, error)) => Err(error.clone()),
-            None => Ok(()),
-        }
-    }
-
-    fn join_or_start(&self, loading: &mut Loading) -> Seat {
-        match &loading.flight {
-            Some(flight) => Seat::Passenger(Arc::clone(flight)),
-            None => {
-                let flight = Flight::new();
-                loading.flight = Some(Arc::clone(&flight));
-                loading.started += 1;
-                Seat::Pilot { flight, generation: loading.generation }
-            }
-        }
+        let loading = self.loading.lock();
+        loading.recent_failure(self.clock.now(), Use::Seal).is_err()
     }
 
     /// Loads, or waits for the one who does. `None`: to be tried again.
@@ -318,7 +268,7 @@ impl Entry {
 
     fn former(&self) -> Former {
         let (record, epoch) = {
-            let loading = self.lock();
+            let loading = self.loading.lock();
             (loading.record.clone(), loading.epoch)
         };
         Former { keys: self.keys.load_full(), record, epoch }
@@ -334,7 +284,7 @@ impl Entry {
                 self.name
             );
             // The load itself went well: without this each page would ask the KMS again.
-            self.lock().unsealable = Some((self.clock.now() + FAILURE_LIFETIME, error.clone()));
+            self.loading.lock().unsealable = Some((self.clock.now() + FAILURE_LIFETIME, error.clone()));
             return Err(error);
         }
         self.used.store(true, Ordering::Relaxed);
@@ -343,14 +293,14 @@ impl Entry {
 
     /// Keys that were just made (at creation), as if loaded. Outdates loads under way.
     pub fn install(&self, loaded: Loaded) {
-        let mut loading = self.lock();
+        let mut loading = self.loading.lock();
         loading.generation += 1;
         // Created anew: what was before does not count.
         loading.epoch = 0;
         self.store(&mut loading, loaded);
     }
 
-    fn store(&self, loading: &mut Loading, loaded: Loaded) {
+    fn store(&self, loading: &mut LoadState, loaded: Loaded) {
         (loading.failure, loading.unsealable) = (None, None);
         loading.record = Some((Arc::clone(&loaded.keys.record), loaded.seal_until));
         loading.epoch = loading.epoch.max(loaded.keys.record.epoch);
@@ -363,7 +313,7 @@ impl Entry {
 
     /// Forgets the keys; wiped when the last call that uses them ends. A load under way starts anew.
     pub fn clear(&self) {
-        let mut loading = self.lock();
+        let mut loading = self.loading.lock();
         loading.generation += 1;
         (loading.failure, loading.unsealable, loading.record) = (None, None, None);
         loading.epoch = 0;
@@ -372,7 +322,7 @@ impl Entry {
 
     /// Forgets the keys where their lifetime is over. Returns whether none are left.
     pub fn expire(&self, now: u64) -> bool {
-        let _loading = self.lock();
+        let _loading = self.loading.lock();
         if now >= self.valid_until() {
             self.wipe();
         }
@@ -385,7 +335,7 @@ impl Entry {
         self.keys.store(None);
     }
 
-    fn fail(&self, loading: &mut Loading, error: &Error, asked_kms: bool) {
+    fn fail(&self, loading: &mut LoadState, error: &Error, asked_kms: bool) {
         if asked_kms && is_worth_a_pause(error.status()) {
             loading.failure = Some((self.clock.now() + FAILURE_LIFETIME, error.clone()));
         }
@@ -394,32 +344,6 @@ impl Entry {
             self.wipe();
         }
     }
-}
-
-/// The state of loading, locked so that a fork finds it whole.
-struct Locked<'a> {
-    loading: MutexGuard<'a, Loading>,
-    _no_fork: fork::NoFork,
-}
-
-impl std::ops::Deref for Locked<'_> {
-    type Target = Loading;
-
-    fn deref(&self) -> &Loading {
-        &self.loading
-    }
-}
-
-impl std::ops::DerefMut for Locked<'_> {
-    fn deref_mut(&mut self) -> &mut Loading {
-        &mut self.loading
-    }
-}
-
-/// Who does a load.
-enum Seat {
-    Pilot { flight: Arc<Flight<Loaded>>, generation: u64 },
-    Passenger(Arc<Flight<Loaded>>),
 }
 
 /// Ends the flight on every path, a panic's too.
@@ -432,7 +356,7 @@ impl Pilot<'_> {
     /// Keeps what was loaded and tells those who wait. `None`: evicted, replaced or deleted meanwhile, so what was
     /// loaded may be what was just taken away.
     fn land(self, call: &Call, loader: &dyn Load, generation: u64, result: &Result<Loaded>) -> Option<()> {
-        let mut loading = self.entry.lock();
+        let mut loading = self.entry.loading.lock();
         if loading.generation != generation {
             return None;
         }
@@ -451,7 +375,7 @@ impl Pilot<'_> {
 
 impl Drop for Pilot<'_> {
     fn drop(&mut self) {
-        let mut loading = self.entry.lock();
+        let mut loading = self.entry.loading.lock();
         if loading.flight.as_ref().is_some_and(|flight| Arc::ptr_eq(flight, &self.flight)) {
             loading.flight = None;
         }

@@ -3,6 +3,7 @@
 mod entry;
 mod flight;
 mod load;
+mod loading;
 mod sweeper;
 
 use std::sync::Arc;
