@@ -84,6 +84,13 @@ impl Error {
         self
     }
 
+    /// For a change of which a look has shown that it did not happen.
+    #[must_use]
+    pub fn with_outcome_known(mut self) -> Error {
+        self.detail.outcome_unknown = false;
+        self
+    }
+
     /// The status.
     pub fn status(&self) -> Status {
         self.detail.status

@@ -1,7 +1,7 @@
 //! The log callback: the only state that is the process's. Nothing secret is ever given to it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -33,21 +33,36 @@ static CURRENT: ArcSwapOption<Target> = ArcSwapOption::const_empty();
 
 struct Target {
     sink: Sink,
-    /// Threads that are in the sink or about to be.
-    callers: AtomicUsize,
-    /// Whose threads these are: a child can't wait for its parent's.
-    process: u64,
+    /// Threads that are in the sink or about to be, behind the process whose threads they are: a child begins at
+    /// none, it does not have its parent's.
+    callers: AtomicU64,
+}
+
+impl Target {
+    /// The count with this process in its upper half; another process's is none.
+    fn count_of(&self, process: u64, change: impl Fn(u64) -> u64) -> u64 {
+        let next = |callers: u64| {
+            let count = if callers >> 32 == process { callers & u64::from(u32::MAX) } else { 0 };
+            process << 32 | change(count)
+        };
+        let former =
+            self.callers.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |callers| Some(next(callers)));
+        next(former.unwrap_or_default()) & u64::from(u32::MAX)
+    }
+}
+
+/// This process, as far as 32 bits tell.
+fn process() -> u64 {
+    fork::generation() & u64::from(u32::MAX)
 }
 
 /// Replaces the sink; returns when no thread is in the former one any more. `max_level` 0 is off.
 pub fn set_sink(max_level: u32, sink: Option<Sink>) {
-    let process = fork::generation();
     let level = if sink.is_some() { max_level } else { 0 };
-    let former =
-        CURRENT.swap(sink.map(|sink| Arc::new(Target { sink, callers: AtomicUsize::new(0), process })));
+    let former = CURRENT.swap(sink.map(|sink| Arc::new(Target { sink, callers: AtomicU64::new(0) })));
     MAX_LEVEL.store(level, Ordering::Relaxed);
     let Some(former) = former else { return };
-    while former.process == process && former.callers.load(Ordering::SeqCst) != 0 {
+    while former.count_of(process(), |count| count) != 0 {
         std::thread::sleep(Duration::from_millis(1));
     }
 }
@@ -76,14 +91,14 @@ struct Entered<'a>(&'a Target);
 
 impl Entered<'_> {
     fn new(target: &Target) -> Entered<'_> {
-        target.callers.fetch_add(1, Ordering::SeqCst);
+        target.count_of(process(), |count| count + 1);
         Entered(target)
     }
 }
 
 impl Drop for Entered<'_> {
     fn drop(&mut self) {
-        self.0.callers.fetch_sub(1, Ordering::SeqCst);
+        self.0.count_of(process(), |count| count.saturating_sub(1));
     }
 }
 

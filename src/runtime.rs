@@ -4,7 +4,7 @@
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::{Error, Result, fail};
 use crate::sys::{fork, signal};
@@ -40,9 +40,20 @@ impl Runtime {
         // The new thread inherits the mask, so no signal can reach it before it has blocked them itself.
         let _blocked = signal::block_all();
         let handle = self.handle()?;
-        // It panics where it has no thread yet and the system gives none.
-        let spawned = catch_unwind(AssertUnwindSafe(|| drop(handle.spawn_blocking(work))));
-        spawned.map_err(|_| no_thread("the system refused one"))
+        let work = Arc::new(Mutex::new(Some(work)));
+        let take = |work: &Mutex<Option<_>>| work.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let queued = Arc::clone(&work);
+        let run = move || {
+            if let Some(work) = take(&queued) {
+                work();
+            }
+        };
+        // It panics where it has no thread yet and the system gives none; the work stays in its queue all the same.
+        let spawned = catch_unwind(AssertUnwindSafe(|| drop(handle.spawn_blocking(run))));
+        spawned.map_err(|_| {
+            drop(take(&work));
+            no_thread("the system refused one")
+        })
     }
 
     fn handle(&self) -> Result<tokio::runtime::Handle> {

@@ -101,7 +101,8 @@ fn what_no_kms_had_a_part_in_is_asked_again_at_once() {
 
 #[test]
 fn within_the_lifetime_nobody_is_asked_and_at_its_end_again() {
-    let bench = Bench::new("");
+    // Else the library's own thread may refresh ahead, as soon as it notices that the clock was moved.
+    let bench = Bench::new("cache: {refresh_ahead: 0}\n");
     let index = bench.engine.create("a", "prod").unwrap();
     let sealed = seal(&index, b"page").unwrap();
     let (reads, unwraps) = (bench.store.gets(), bench.provider.unwraps());
@@ -118,7 +119,7 @@ fn within_the_lifetime_nobody_is_asked_and_at_its_end_again() {
 #[test]
 fn a_refusal_ends_it_at_once_and_silence_at_its_end() {
     for refusal in [Status::AccessDenied, Status::KeyDisabled, Status::KeyNotFound] {
-        let bench = Bench::new("");
+        let bench = Bench::new("cache: {refresh_ahead: 0}\n");
         let index = bench.engine.create("a", "prod").unwrap();
         let sealed = seal(&index, b"page").unwrap();
         bench.provider.set(Behaviour::Fail(refusal));
@@ -132,7 +133,7 @@ fn a_refusal_ends_it_at_once_and_silence_at_its_end() {
         assert_eq!(open(&index, &sealed).unwrap(), b"page");
     }
     for silence in [Status::KmsUnavailable, Status::Timeout, Status::Throttled] {
-        let bench = Bench::new("");
+        let bench = Bench::new("cache: {refresh_ahead: 0}\n");
         let index = bench.engine.create("a", "prod").unwrap();
         let sealed = seal(&index, b"page").unwrap();
         bench.provider.set(Behaviour::Fail(silence));

@@ -73,7 +73,7 @@ fn an_index_of_cyborgdbs_kind_gives_its_kek_and_no_pages() {
 #[test]
 fn lost_answers_of_a_create_are_found_out() {
     for (lost, times) in
-        [(Lost::Applied, 1), (Lost::NotApplied, 1), (Lost::NotApplied, 5), (Lost::AppliedLater, 1)]
+        [(Lost::Applied, 1), (Lost::NotApplied, 1), (Lost::NotApplied, 3), (Lost::AppliedLater, 1)]
     {
         let bench = Bench::new("");
         (0..times).for_each(|_| bench.store.lose(lost));
@@ -84,6 +84,19 @@ fn lost_answers_of_a_create_are_found_out() {
         let sealed = seal(&index, b"page").unwrap();
         bench.engine.evict(None);
         assert_eq!(open(&bench.restart().open_index("a").unwrap(), &sealed).unwrap(), b"page", "{lost:?}");
+    }
+}
+
+#[test]
+fn a_store_that_refuses_or_never_answers_is_not_asked_again_and_again() {
+    for (lost, expected, unknown, puts) in
+        [(Lost::Refused, Status::Storage, false, 1), (Lost::NotApplied, Status::Timeout, true, 4)]
+    {
+        let bench = Bench::new("");
+        (0..99).for_each(|_| bench.store.lose(lost));
+        let error = bench.engine.create("a", "prod").unwrap_err();
+        assert_eq!((error.status(), error.is_outcome_unknown()), (expected, unknown), "{error}");
+        assert_eq!(bench.store.puts.load(Ordering::SeqCst), puts, "{lost:?}");
     }
 }
 

@@ -10,6 +10,9 @@ use crate::store::{Expected, Revision, Store};
 /// How often a write starts anew because others keep changing the record.
 const MAX_ATTEMPTS: usize = 64;
 
+/// How many answers in a row may be lost before that is the answer.
+const MAX_LOST: usize = 3;
+
 /// What a plan makes of the record that it is shown.
 pub enum Change {
     /// Write this in its place.
@@ -42,7 +45,8 @@ pub fn change(
         }
         let live = present.filter(|record| !record.is_tombstone());
         let expected = revision.as_ref().map_or(Expected::Absent, Expected::Revision);
-        let outcome = match plan(live.clone())? {
+        let planned = plan(live.clone()).map_err(|error| in_doubt(error, &doubtful))?;
+        let outcome = match planned {
             Change::Keep => return Ok(live),
             Change::Remove => remove(store, call, name, expected),
             Change::Write(record) => {
@@ -54,11 +58,10 @@ pub fn change(
             outcome => return outcome.map_err(|error| in_doubt(error, &doubtful)),
         }
     }
-    Err(last.unwrap_or_else(|| fail!(Conflict, "index {name}: its envelope record keeps changing")).context(
-        format!(
-            "index {name}: others changed its envelope record {MAX_ATTEMPTS} times in a row; try again later"
-        ),
-    ))
+    let last = last.unwrap_or_else(|| fail!(Conflict, "index {name}: its envelope record keeps changing"));
+    let what =
+        format!("index {name}: others changed its record {MAX_ATTEMPTS} times in a row; try again later");
+    Err(in_doubt(last.context(what), &doubtful))
 }
 
 fn in_doubt(error: Error, doubtful: &[Record]) -> Error {
@@ -125,12 +128,21 @@ fn write(
     let bytes = record.encode().map_err(|error| error.context(format!("index {name}")))?;
     match store.put(call, name, &bytes, expected) {
         Ok(()) => Ok(record),
-        Err(error) if error.is_outcome_unknown() => {
-            let outcome = who_won(store, call, name, id, before, error);
-            if outcome.as_ref().is_err_and(lost_the_race) {
-                doubtful.push(record.clone());
+        Err(lost) if lost.is_outcome_unknown() => {
+            let outcome = who_won(store, call, name, id, before, &lost);
+            match outcome {
+                // Tried again, and not for ever: a store that never answers must not be asked again and again.
+                Err(error) if lost_the_race(&error) && lost.is_retryable() && doubtful.len() < MAX_LOST => {
+                    doubtful.push(record);
+                    Err(error)
+                }
+                // An answer came, and it was a refusal.
+                Err(error) if lost_the_race(&error) && lost.status() == Status::Storage => {
+                    Err(lost.with_outcome_known())
+                }
+                Err(_) => Err(lost),
+                Ok(()) => Ok(record),
             }
-            outcome.map(|()| record)
         }
         Err(error) => Err(error),
     }
@@ -144,20 +156,20 @@ fn who_won(
     name: &IndexName,
     id: [u8; super::WRITE_ID_LEN],
     before: Option<[u8; super::WRITE_ID_LEN]>,
-    lost: Error,
+    lost: &Error,
 ) -> Result<()> {
-    let Ok((present, _)) = read(store, call, name) else { return Err(lost) };
+    let Ok((present, _)) = read(store, call, name) else { return Err(lost.clone()) };
     let ids = present.map(|record| record.write_ids).unwrap_or_default();
     if ids.contains(&id) {
         // The store may still not have made it durable (a failed fsync): then only a rewrite could tell.
-        return if lost.status() == Status::Storage { Err(lost) } else { Ok(()) };
+        return if lost.status() == Status::Storage { Err(lost.clone()) } else { Ok(()) };
     }
     // Where what came before is still listed, ours would be too.
     let all_listed = ids.len() < super::MAX_WRITE_IDS || before.is_some_and(|before| ids.contains(&before));
     if all_listed {
         return Err(fail!(Conflict, "index {name}: the write did not happen ({lost})"));
     }
-    Err(lost)
+    Err(lost.clone())
 }
 
 /// A strict insert: `ALREADY_EXISTS` where there is a record.

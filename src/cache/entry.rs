@@ -11,7 +11,7 @@ use super::loading::{LoadState, Loading, Seat};
 use crate::blob::Record;
 use crate::call::Call;
 use crate::clock::{Clock, SECOND};
-use crate::error::{Error, Result, fail};
+use crate::error::{Error, Result, Status, fail};
 use crate::keys::Keys;
 use crate::name::IndexName;
 use crate::sys::fork;
@@ -338,6 +338,10 @@ impl Entry {
     fn fail(&self, loading: &mut LoadState, error: &Error, asked_kms: bool) {
         if asked_kms && is_worth_a_pause(error.status()) {
             loading.failure = Some((self.clock.now() + FAILURE_LIFETIME, error.clone()));
+        }
+        if error.status() == Status::NotFound {
+            // Deleted: what is created under the name now begins anew.
+            loading.epoch = 0;
         }
         if !is_passing(error.status()) {
             loading.record = None;

@@ -179,9 +179,9 @@ impl Cache {
     pub fn forget_all(&self) {
         let _no_fork = fork::no_fork();
         self.entries.pin().retain(|_, cached| {
-            if !cached.entry.is_shared() {
-                cached.entry.clear();
-            }
+            cached.gone.store(true, Ordering::Relaxed);
+            // Handles load anew, for the lifetime that is in force now.
+            cached.entry.clear();
             false
         });
     }

@@ -54,14 +54,29 @@ impl Refreshes {
     fn pop(&self) -> Option<Waiting> {
         self.with(|queue| queue.waiting.pop_front())
     }
+
+    /// The same for a thread that ends where there is none: in one step, or a push in between would wait for it.
+    fn pop_or_end(&self) -> Option<Waiting> {
+        self.with(|queue| {
+            let next = queue.waiting.pop_front();
+            queue.running -= usize::from(next.is_none() && queue.running > 0);
+            next
+        })
+    }
 }
 
 /// Counts a thread until it ends, by a panic of a store's too.
-struct Running(Arc<Core>);
+struct Running {
+    core: Arc<Core>,
+    ended: bool,
+}
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.0.refreshes.with(|queue| queue.running = queue.running.saturating_sub(1));
+        if self.ended {
+            return;
+        }
+        self.core.refreshes.with(|queue| queue.running = queue.running.saturating_sub(1));
     }
 }
 
@@ -80,8 +95,8 @@ impl Core {
             return true;
         }
         if self.refreshes.push(Waiting { entry: Arc::clone(entry), given: given.map(Arc::clone) }) {
-            let running = Running(Arc::clone(self));
-            if let Err(error) = self.runtime.spawn(move || running.0.work()) {
+            let running = Running { core: Arc::clone(self), ended: false };
+            if let Err(error) = self.runtime.spawn(move || running.work()) {
                 write(Level::Error, "cyborg_kms::cache", error.message(), &Fields::new());
                 while let Some(waiting) = self.refreshes.pop() {
                     waiting.entry.dequeued();
@@ -91,12 +106,14 @@ impl Core {
         }
         true
     }
+}
 
-    fn work(self: &Arc<Core>) {
-        while let Some(Waiting { entry, given }) = self.refreshes.pop() {
+impl Running {
+    fn work(mut self) {
+        while let Some(Waiting { entry, given }) = self.core.refreshes.pop_or_end() {
             entry.dequeued();
-            let call = Call::unbounded().cancelled_by(&self.ended);
-            if let Err(error) = self.refresh(&call, &entry, given.as_deref()) {
+            let call = Call::unbounded().cancelled_by(&self.core.ended);
+            if let Err(error) = self.core.refresh(&call, &entry, given.as_deref()) {
                 let fields = Fields::new()
                     .text("index", entry.name().as_str())
                     .text("status", &error.status().to_string());
@@ -104,5 +121,6 @@ impl Core {
                 write(Level::Warn, "cyborg_kms::cache", &message, &fields);
             }
         }
+        self.ended = true;
     }
 }

@@ -142,15 +142,13 @@ impl Core {
         if slot.provider != ProviderKind::Local || !slot.create || Path::new(&slot.key_id).exists() {
             return Ok(());
         }
-        let mut guarded = None;
+        let mut guarded = Ok(None);
         self.store.list(call, None, &mut |name| {
-            let record = blob::live_record(&*self.store, call, name);
-            let wrap = record.map(|record| record.wrap).unwrap_or_default();
-            if wrap.provider == "local" && wrap.key_id == slot.key_id {
-                guarded = Some(name.clone());
-            }
-            guarded.is_none()
+            guarded = self.guards(call, slot, name).map(|guards| guards.then(|| name.clone()));
+            matches!(guarded, Ok(None))
         })?;
+        // It may be there by now, made by whoever created that index.
+        let guarded = guarded?.filter(|_| !Path::new(&slot.key_id).exists());
         guarded.map_or(Ok(()), |name| {
             Err(fail!(
                 KeyNotFound,
@@ -160,6 +158,15 @@ impl Core {
                 slot.key_id
             ))
         })
+    }
+
+    /// Whether the slot's key file guards this index.
+    fn guards(&self, call: &Call, slot: &Slot, name: &IndexName) -> Result<bool> {
+        match blob::live_record(&*self.store, call, name) {
+            Ok(record) => Ok(record.wrap.provider == "local" && record.wrap.key_id == slot.key_id),
+            Err(error) if matches!(error.status(), Status::NotFound | Status::Corrupt) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Undoes a wrap by its slot's provider.

@@ -72,9 +72,11 @@ impl External {
             ask(&*registered.callbacks, reply);
             drop(turn);
         })?;
-        answer.wait(&call, &what).map_err(|error| match call.check(&what) {
-            Ok(()) => as_of_a_provider(error),
-            Err(_) => error,
+        answer.wait(&call, &what).map_err(|error| {
+            let cancelled = |error: &Error| error.status() == Status::Cancelled;
+            // The call's own end, not the provider's word for something.
+            let own = cancelled(&error) && call.check(&what).is_err_and(|end| cancelled(&end));
+            if own { error } else { as_of_a_provider(error) }
         })
     }
 }

@@ -1,6 +1,7 @@
 //! How many callbacks of one provider run at once: one that hangs must not take the threads of the others.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::call::Call;
 use crate::error::Result;
@@ -8,12 +9,13 @@ use crate::sys::fork;
 
 /// Callbacks of one provider that are in the caller's code at once.
 const MAX_UNDER_WAY: usize = 32;
+/// How long who waits for a turn sleeps between two looks.
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// Counts the callbacks of one provider.
 #[derive(Debug, Default)]
 pub struct Limit {
     count: Mutex<Count>,
-    freed: Condvar,
 }
 
 #[derive(Debug, Default)]
@@ -44,11 +46,8 @@ impl Limit {
                 }
             }
             call.check(what)?;
-            let count = self.lock(process);
-            if count.under_way >= MAX_UNDER_WAY {
-                let patience = call.patience().unwrap_or(std::time::Duration::MAX);
-                drop(self.freed.wait_timeout(count, patience).unwrap_or_else(PoisonError::into_inner));
-            }
+            // Not by a condition variable: who wakes from it holds the lock unguarded against a fork.
+            std::thread::sleep(call.remaining().unwrap_or(PAUSE).min(PAUSE));
         }
     }
 
@@ -64,21 +63,16 @@ impl Limit {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        {
-            let _no_fork = fork::no_fork();
-            let mut count = self.limit.lock(fork::generation());
-            if self.process == count.process {
-                count.under_way -= 1;
-            }
+        let _no_fork = fork::no_fork();
+        let mut count = self.limit.lock(fork::generation());
+        if self.process == count.process {
+            count.under_way -= 1;
         }
-        self.limit.freed.notify_one();
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::error::Status;
 

@@ -116,6 +116,8 @@ extern "C" fn prepare() {
 }
 
 extern "C" fn in_parent() {
+    // Again, before others may go on: who looked between the two must notice.
+    FORKS.fetch_add(1, Ordering::AcqRel);
     // SAFETY: this thread holds `FORKING` since `prepare`.
     drop(unsafe { (*STASH.0.get()).take() });
 }

@@ -191,6 +191,8 @@ pub enum Lost {
     NotApplied,
     /// It does not happen yet, but when the next record is read after it was looked for: a late arrival.
     AppliedLater,
+    /// It does not, and the store says so in a way that a half-made write would have too.
+    Refused,
 }
 
 /// A memory store that counts, and fails as the test says.
@@ -312,6 +314,7 @@ impl Store for TestStore {
         match lost {
             None => return self.inner.put(call, name, bytes, expected),
             Some(Lost::NotApplied) => {}
+            Some(Lost::Refused) => return Err(Error::new(Status::Storage, "full").with_outcome_unknown()),
             Some(Lost::Applied) => self.inner.put(call, name, bytes, expected)?,
             // The next read is who_won's, the one after it the next try's: it arrives behind that.
             Some(Lost::AppliedLater) => *self.late.lock().unwrap() = Some((name.clone(), bytes.to_vec(), 1)),

@@ -47,7 +47,7 @@ impl DiskStore {
         let lock = match LockGuard::acquire(call, &lock, self.request_timeout)? {
             Some(lock) => lock,
             // CyborgDB made the records' folder after we had looked, or a backup left out what starts with a dot.
-            None if folder::exists(&self.config) && !folder::exists(&self.private) => {
+            None if folder::exists(&self.config) => {
                 folder::make(&self.private)?;
                 let made = LockGuard::acquire(call, &lock, self.request_timeout)?;
                 made.ok_or_else(|| self.vanished())?
