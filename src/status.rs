@@ -114,11 +114,6 @@ impl Status {
     pub fn is_retryable(self) -> bool {
         matches!(self, Status::KmsUnavailable | Status::Throttled | Status::Timeout | Status::Conflict)
     }
-
-    /// Whether this is a KMS's refusal, which ends the use of a key at once, as opposed to its silence.
-    pub fn is_refusal(self) -> bool {
-        matches!(self, Status::AccessDenied | Status::KeyDisabled | Status::KeyNotFound)
-    }
 }
 
 impl std::fmt::Display for Status {

@@ -1,51 +1,13 @@
 //! The configuration: what is read, what is refused, and in which words.
 
+mod registry_support;
+
 use std::path::Path;
 use std::time::Duration;
 
-use cyborg_kms::error::{Error, Status};
+use cyborg_kms::error::Status;
 use cyborg_kms::registry::{CAN_ALL, CAN_DECRYPT, CAN_ENCRYPT, Config, MAX_BYTES, ProviderKind};
-
-const SECRET: &str = "hunter2-TOP-secret";
-
-fn env(name: &str) -> Option<String> {
-    match name {
-        "SECRET" => Some(SECRET.into()),
-        "REGION" => Some("eu-west-1".into()),
-        "TTL" => Some("5m".into()),
-        "EMPTY" => Some(String::new()),
-        "NESTED" => Some("${REGION}".into()),
-        _ => None,
-    }
-}
-
-fn parse(yaml: &str) -> Result<Config, Error> {
-    Config::parse(yaml, Some(Path::new("/etc/db")), &env)
-}
-
-fn good(yaml: &str) -> Config {
-    parse(yaml).unwrap_or_else(|error| panic!("{error}\n{yaml}"))
-}
-
-/// The configuration is refused with this status, and the message has all of these.
-#[track_caller]
-fn refused(yaml: &str, status: Status, parts: &[&str]) {
-    let error = parse(yaml).expect_err(yaml);
-    assert_eq!(error.status(), status, "{yaml}\n{error}");
-    for part in parts {
-        assert!(error.message().contains(part), "no {part:?} in: {error}\n{yaml}");
-    }
-    assert!(!error.message().contains("hunter2"), "a value is repeated: {error}");
-}
-
-/// A slot `s` with these lines; its name stands on line 3.
-fn slot(lines: &str) -> String {
-    format!("kms:\n  registry:\n    s: {{{lines}}}\n")
-}
-
-fn seconds(n: u64) -> Duration {
-    Duration::from_secs(n)
-}
+use registry_support::*;
 
 #[test]
 fn nothing_is_a_memory_store_and_no_slot() {
@@ -358,108 +320,6 @@ fn stores_are_told_apart() {
 }
 
 #[test]
-fn each_provider_asks_for_its_keys() {
-    for provider in
-        ["local", "aws", "aws-kms", "gcp-kms", "azure-key-vault", "vault", "vault-kv", "pkcs11", "kmip"]
-    {
-        for key_id in ["", ", key_id: ''", ", key_id: ~"] {
-            let yaml = slot(&format!("provider: {provider}{key_id}"));
-            refused(&yaml, Status::Config, &["kms.registry.s (line 3)", provider, "key_id"]);
-        }
-        let config = good(&slot(&format!("provider: {provider}, key_id: /k")));
-        assert_eq!(config.slots["s"].provider.as_str(), provider);
-        assert_eq!(provider.parse::<ProviderKind>().unwrap(), config.slots["s"].provider);
-    }
-    good(&slot("provider: none"));
-    good(&slot("provider: 'external:x'"));
-    refused(&slot(""), Status::Config, &["kms.registry.s (line 3)", "provider"]);
-    refused("kms: {registry: {s: }}", Status::Config, &["kms.registry.s", "provider"]);
-    refused(&slot("provider: 'external:'"), Status::Config, &["external:NAME"]);
-    refused(&slot("provider: awskms"), Status::Config, &["kms.registry.s.provider", "\"aws-kms\""]);
-    refused(&slot("provider: AWS"), Status::Config, &["unknown provider"]);
-}
-
-#[test]
-fn keys_that_mean_nothing_for_a_provider_are_refused() {
-    for provider in ["none", "local, key_id: /k", "'external:x'"] {
-        for key in [
-            "region",
-            "role_arn",
-            "external_id",
-            "role_session_name",
-            "endpoint",
-            "profile",
-            "proxy",
-            "ca_file",
-        ] {
-            let path = format!("kms.registry.s.{key}");
-            let yaml = slot(&format!("provider: {provider}, {key}: xx"));
-            refused(&yaml, Status::Config, &[&path, "means nothing"]);
-            good(&slot(&format!("provider: {provider}, {key}: ''")));
-        }
-    }
-    refused(&slot("provider: none, key_id: x"), Status::Config, &["key_id", "means nothing"]);
-    refused(
-        &slot("provider: none, former_key_ids: [x]"),
-        Status::Config,
-        &["former_key_ids", "means nothing"],
-    );
-    refused(&slot("provider: aws, key_id: x, create: true"), Status::Config, &["create", "means nothing"]);
-    good(&slot("provider: aws, key_id: x, create: false"));
-}
-
-#[test]
-fn roles_and_addresses_are_checked_in_every_build() {
-    let aws = |rest: &str| slot(&format!("provider: aws-kms, key_id: k, {rest}"));
-    let role = "role_arn: 'arn:aws:iam::210987654321:role/customer'";
-    let config = good(&aws(&format!(
-        "{role}, external_id: 'a:b/c', role_session_name: me@x, endpoint: 'http://127.0.0.1:1', profile: p, \
-         proxy: 'https://p:3128', ca_file: ca.pem"
-    )));
-    let slot = &config.slots["s"];
-    assert_eq!(slot.ca_file.as_deref(), Some("/etc/db/ca.pem"));
-    assert_eq!((slot.role_session_name.as_str(), slot.profile.as_deref()), ("me@x", Some("p")));
-    refused(&aws("external_id: abc"), Status::Config, &["kms.registry.s.external_id", "without role_arn"]);
-    refused(&aws("role_arn: customer"), Status::Config, &["role_arn", "arn:aws:iam"]);
-    refused(&aws(&format!("{role}, external_id: x")), Status::Config, &["external_id", "2 to 1224"]);
-    refused(&aws("role_session_name: 'a b'"), Status::Config, &["role_session_name"]);
-    refused(&aws(&format!("role_session_name: {}", "x".repeat(65))), Status::Config, &["role_session_name"]);
-    refused(&aws("endpoint: 127.0.0.1"), Status::Config, &["endpoint", "https://"]);
-    refused(&aws("region: 'us east'"), Status::Config, &["region"]);
-    let long = format!("kms: {{registry: {{{}: {{provider: aws, key_id: k}}}}}}", "ü".repeat(70));
-    let config = good(&long);
-    assert_eq!(config.slots.values().next().unwrap().role_session_name.len(), 64);
-}
-
-#[test]
-fn capabilities_become_a_mask() {
-    let mask =
-        |list: &str| good(&slot(&format!("provider: none, capabilities: {list}"))).slots["s"].capabilities;
-    assert_eq!(mask("[encrypt]"), 1);
-    assert_eq!(mask("[decrypt, decrypt]"), 2);
-    assert_eq!(mask("[derive]"), 4);
-    assert_eq!(mask("[export]"), 8);
-    assert_eq!(mask("~"), 15);
-    refused(&slot("provider: none, capabilities: []"), Status::Config, &["capabilities", "empty"]);
-    refused(
-        &slot("provider: none, capabilities: [encript]"),
-        Status::Config,
-        &["capabilities", "\"encrypt\""],
-    );
-}
-
-#[test]
-fn slot_names_are_checked() {
-    let named = |name: &str| format!("kms: {{registry: {{? \"{name}\" : {{provider: none}}}}}}");
-    assert!(good(&named("a b/ü")).slots.contains_key("a b/ü"));
-    assert!(good(&named(&"x".repeat(1024))).slots.len() == 1);
-    refused(&named(""), Status::Config, &["1 to 1024"]);
-    refused(&named("a\\0b"), Status::Config, &["NUL"]);
-    refused(&named(&"x".repeat(1025)), Status::Config, &["1 to 1024"]);
-    refused(&slot("provider: aws, key_id: \"a\\0b\""), Status::Config, &["key_id", "NUL"]);
-}
-
-#[test]
 fn relative_paths_are_relative_to_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("db.yaml");
@@ -528,71 +388,4 @@ fn aliases_and_merges_in_reason_work() {
     );
     assert_eq!(config.slots["b"].region, "r");
     assert_eq!((config.slots["c"].region.as_str(), config.slots["c"].key_id.as_str()), ("s", "k"));
-}
-
-mod any_input {
-    use super::*;
-    use proptest::prelude::*;
-
-    const SAMPLES: [&str; 3] = [
-        include_str!("data/cyborgdb.yaml"),
-        include_str!("data/full.yaml"),
-        include_str!("data/example.yaml"),
-    ];
-
-    /// Whatever comes out: a configuration, or one line with one of the two statuses.
-    fn holds(text: &str) -> Result<(), TestCaseError> {
-        if let Err(error) = parse(text) {
-            prop_assert!(matches!(error.status(), Status::Config | Status::Unsupported), "{error}");
-            prop_assert!(!error.message().is_empty() && !error.message().contains(SECRET), "{error}");
-        }
-        Ok(())
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
-
-        #[test]
-        fn arbitrary_text_never_panics(text in any::<String>()) {
-            holds(&text)?;
-        }
-
-        #[test]
-        fn text_of_yamls_own_characters_never_panics(
-            text in "([a-z: \\-\\[\\]{},&*!|>'\"%@`#?~<\n\t]|ttl: |cache:\n|kms: |registry: |\\$\\{[A-Z:}-]{0,3}){0,60}"
-        ) {
-            holds(&text)?;
-        }
-
-        #[test]
-        fn mutated_configurations_never_panic(
-            sample in 0..SAMPLES.len(),
-            edits in prop::collection::vec((any::<prop::sample::Index>(), 0..4usize, any::<char>()), 1..8),
-        ) {
-            let mut text: Vec<char> = SAMPLES[sample].chars().collect();
-            for (at, edit, c) in edits {
-                let at = at.index(text.len());
-                match edit {
-                    0 => text[at] = c,
-                    1 => text.insert(at, c),
-                    // At least one character stays, to choose the next place from.
-                    2 if text.len() > 1 => drop(text.remove(at)),
-                    _ => text.truncate(at.max(1)),
-                }
-            }
-            holds(&text.iter().collect::<String>())?;
-        }
-
-        #[test]
-        fn any_value_of_any_key_is_read_or_refused_without_being_repeated(
-            key in prop::sample::select(vec!["provider", "key_id", "region", "deadline", "max_retries", "create",
-                "capabilities", "former_key_ids", "recipients", "endpoint", "rewrap_after"]),
-            before in "[ -~]{0,8}", is_list in any::<bool>(),
-        ) {
-            let value = format!("'{}${{SECRET}}'", before.replace('\'', "''"));
-            let value = if is_list { format!("[{value}]") } else { value };
-            holds(&slot(&format!("provider: aws, key_id: k, {key}: {value}")))?;
-            holds(&slot(&format!("{key}: {value}")))?;
-        }
-    }
 }
