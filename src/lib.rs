@@ -17,6 +17,15 @@ pub mod index;
 mod keys;
 pub mod log;
 pub mod name;
+#[cfg(feature = "net")]
+pub mod net;
+/// A build without a network.
+#[cfg(not(feature = "net"))]
+pub mod net {
+    /// Runs nothing: no provider or store that was built in needs it.
+    #[derive(Debug, Default)]
+    pub struct Network;
+}
 pub mod provider;
 pub mod registry;
 pub mod reply;

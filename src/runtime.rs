@@ -21,6 +21,11 @@ pub fn is_library_thread() -> bool {
     IS_LIBRARY_THREAD.get()
 }
 
+/// Makes the current thread one of the library's own.
+pub fn adopt_thread() {
+    IS_LIBRARY_THREAD.set(true);
+}
+
 /// Starts the library's threads when the first one is needed.
 #[derive(Debug, Default)]
 pub struct Runtime {
@@ -81,7 +86,7 @@ fn build() -> Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread()
         .thread_name("cyborg-kms-work")
         .max_blocking_threads(MAX_THREADS)
-        .on_thread_start(|| IS_LIBRARY_THREAD.set(true))
+        .on_thread_start(adopt_thread)
         .build()
         .map_err(no_thread)
 }
@@ -96,7 +101,7 @@ pub fn start_thread(name: &str, work: impl FnOnce() + Send + 'static) -> Result<
     std::thread::Builder::new()
         .name(format!("cyborg-kms-{name}"))
         .spawn(move || {
-            IS_LIBRARY_THREAD.set(true);
+            adopt_thread();
             work();
         })
         .map_err(no_thread)

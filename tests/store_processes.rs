@@ -120,7 +120,7 @@ fn a_lock_that_another_holds_ends_in_a_timeout_and_reading_goes_on() {
     let url = folder.path().to_str().unwrap();
     let options = StoreOptions { request_timeout: Duration::from_millis(30) };
     let patient = at(folder.path());
-    let impatient = open_with(url, &options).unwrap();
+    let impatient = open_with(url, &options, &Arc::default()).unwrap();
 
     let words = ["lock-", "another process", url];
     assert_fails(put(&*impatient, "a", b"new", Expected::Any), Status::Timeout, &words);

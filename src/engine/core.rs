@@ -16,6 +16,7 @@ use crate::crypto::secret::{Arena, SecretKey};
 use crate::error::{Result, fail};
 use crate::keys::Keys;
 use crate::log::{Fields, Level, write};
+use crate::net::Network;
 use crate::provider::{ExternalCallbacks, Registered};
 use crate::registry::{CacheSettings, Config};
 use crate::runtime::{self, Runtime};
@@ -36,6 +37,7 @@ pub struct Core {
     pub(crate) arena: Arc<Arena>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(super) runtime: Arc<Runtime>,
+    pub(super) network: Arc<Network>,
     pub(super) counters: Counters,
     /// Ends what the library does on its own when the last handle goes.
     pub(super) ended: CancelToken,
@@ -53,6 +55,7 @@ impl Core {
         config: Config,
         path: Option<PathBuf>,
         store: Arc<dyn Store>,
+        network: Arc<Network>,
         clock: Arc<dyn Clock>,
     ) -> Arc<Core> {
         Arc::new(Core {
@@ -65,6 +68,7 @@ impl Core {
             externals: Mutex::default(),
             clock,
             runtime: Arc::default(),
+            network,
             counters: Counters::default(),
             ended: CancelToken::default(),
             refreshes: Refreshes::default(),

@@ -21,6 +21,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::error::Result;
 use crate::index::Index;
 use crate::name::IndexName;
+use crate::net::Network;
 use crate::provider::ExternalCallbacks;
 use crate::registry::Config;
 use crate::store::{self, Store, StoreOptions};
@@ -58,8 +59,9 @@ impl Engine {
     /// From a configuration file, which `reload` reads again.
     pub fn open(path: &Path) -> Result<Engine> {
         let config = Config::load(path)?;
-        let store = open_store(&config)?;
-        Engine::build(config, Some(path), store, Arc::new(SystemClock))
+        let network = Arc::default();
+        let store = open_store(&config, &network)?;
+        Engine::build(config, Some(path), store, network, Arc::new(SystemClock))
     }
 
     /// From YAML or JSON.
@@ -70,8 +72,9 @@ impl Engine {
     /// The same with a clock of the caller's.
     pub fn open_yaml_at(yaml: &str, clock: Arc<dyn Clock>) -> Result<Engine> {
         let config = parse(yaml)?;
-        let store = open_store(&config)?;
-        Engine::build(config, None, store, clock)
+        let network = Arc::default();
+        let store = open_store(&config, &network)?;
+        Engine::build(config, None, store, network, clock)
     }
 
     /// With a store of the caller's: the configuration must not name one.
@@ -83,16 +86,17 @@ impl Engine {
                 "the configuration has a section `storage`, but the engine is opened with a store of its own: remove one"
             ));
         }
-        Engine::build(config, None, store, clock)
+        Engine::build(config, None, store, Arc::default(), clock)
     }
 
     fn build(
         config: Config,
         path: Option<&Path>,
         store: Arc<dyn Store>,
+        network: Arc<Network>,
         clock: Arc<dyn Clock>,
     ) -> Result<Engine> {
-        let core = Core::new(config, path.map(Path::to_owned), store, clock);
+        let core = Core::new(config, path.map(Path::to_owned), store, network, clock);
         Ok(Engine { lifeline: Striped::new(Lifeline { core }) })
     }
 
@@ -163,9 +167,9 @@ impl Engine {
     }
 }
 
-fn open_store(config: &Config) -> Result<Arc<dyn Store>> {
+fn open_store(config: &Config, network: &Arc<Network>) -> Result<Arc<dyn Store>> {
     let options = StoreOptions { request_timeout: config.storage.request_timeout };
-    store::open_with(&config.storage.url, &options)
+    store::open_with(&config.storage.url, &options, network)
 }
 
 fn parse(yaml: &str) -> Result<Config> {

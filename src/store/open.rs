@@ -10,6 +10,7 @@ use percent_encoding::percent_decode_str;
 
 use super::{DiskStore, MemoryStore, Store};
 use crate::error::{Result, fail};
+use crate::net::Network;
 
 const KNOWN: &str =
     "memory://, a path or file:///path, s3://bucket/prefix, gs://bucket/prefix, az://container/prefix";
@@ -29,12 +30,12 @@ impl Default for StoreOptions {
 
 /// Opens a store with the default options.
 pub fn open(url: &str) -> Result<Arc<dyn Store>> {
-    open_with(url, &StoreOptions::default())
+    open_with(url, &StoreOptions::default(), &Arc::default())
 }
 
 /// Opens `memory://` (a new one each time), a path, or `file:///path`. `UNSUPPORTED` for a store that is not
 /// built in, `CONFIG` for a URL that means nothing.
-pub fn open_with(url: &str, options: &StoreOptions) -> Result<Arc<dyn Store>> {
+pub fn open_with(url: &str, options: &StoreOptions, _network: &Arc<Network>) -> Result<Arc<dyn Store>> {
     if url.is_empty() {
         return Err(fail!(InvalidArgument, "the store's URL is empty: give one of {KNOWN}"));
     }

@@ -1,0 +1,189 @@
+//! The network: one thread that drives the connections, started when the first request needs it. The requests
+//! themselves run on their callers' threads.
+
+mod per_process;
+mod polled;
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+pub use per_process::PerProcess;
+
+use crate::call::Call;
+use crate::error::{Result, fail};
+use crate::runtime::{adopt_thread, is_library_thread};
+use crate::sys::{fork, signal};
+
+/// How long the end of a network waits for a name that is just being looked up.
+const LAST_WAIT: Duration = Duration::from_secs(1);
+
+/// Runs requests. Shared by what belongs together (an engine's providers and its store); its thread ends with the
+/// last of them.
+#[derive(Debug, Default)]
+pub struct Network {
+    started: Mutex<Option<Started>>,
+}
+
+#[derive(Debug)]
+struct Started {
+    runtime: tokio::runtime::Runtime,
+    generation: u64,
+}
+
+impl Network {
+    /// Runs a request until it ends or the call does: `TIMEOUT` or `CANCELLED`, with `what` in front.
+    pub fn run<T: Send>(
+        &self,
+        call: &Call,
+        what: &str,
+        request: impl Future<Output = Result<T>> + Send,
+    ) -> Result<T> {
+        call.check(what)?;
+        let handle = self.handle()?;
+        let limited = polled::signals_blocked(until_the_end_of(call, what, request));
+        if tokio::runtime::Handle::try_current().is_ok() && !is_library_thread() {
+            // A Rust program's own asynchronous thread: tokio would refuse to wait on it.
+            return std::thread::scope(|scope| {
+                let waiting = scope.spawn(|| handle.block_on(limited));
+                waiting.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            });
+        }
+        handle.block_on(limited)
+    }
+
+    fn handle(&self) -> Result<tokio::runtime::Handle> {
+        let _no_fork = fork::no_fork();
+        let mut started = self.started.lock().unwrap_or_else(PoisonError::into_inner);
+        let generation = fork::generation();
+        if let Some(parents) = started.take_if(|current| current.generation != generation) {
+            // Its thread does not exist here: waiting for it would be for ever.
+            std::mem::forget(parents);
+        }
+        if let Some(current) = started.as_ref() {
+            return Ok(current.runtime.handle().clone());
+        }
+        let runtime = build()?;
+        let handle = runtime.handle().clone();
+        *started = Some(Started { runtime, generation });
+        Ok(handle)
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        let started = self.started.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(Started { runtime, generation }) = started else { return };
+        if generation != fork::generation() {
+            std::mem::forget(runtime);
+        } else if tokio::runtime::Handle::try_current().is_ok() && !is_library_thread() {
+            runtime.shutdown_background();
+        } else {
+            runtime.shutdown_timeout(LAST_WAIT);
+        }
+    }
+}
+
+fn build() -> Result<tokio::runtime::Runtime> {
+    let _blocked = signal::block_all();
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("cyborg-kms-net")
+        .on_thread_start(adopt_thread)
+        .enable_io()
+        .enable_time()
+        .build()
+        .map_err(|error| {
+            let advice = "raise the limits on open files and processes (ulimit -n, ulimit -u)";
+            fail!(Internal, "the network's thread could not be started ({error}): {advice}")
+        })
+}
+
+async fn until_the_end_of<T>(call: &Call, what: &str, request: impl Future<Output = Result<T>>) -> Result<T> {
+    let mut request = pin!(request);
+    loop {
+        let Some(patience) = call.patience() else { return request.await };
+        if let Ok(result) = tokio::time::timeout(patience, &mut request).await {
+            return result;
+        }
+        call.check(what)?;
+    }
+}
+
+/// The error of a request that got no answer, with the whole chain of causes: the last one says what to do.
+pub fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let inner_text = inner.to_string();
+        // Many errors repeat their cause.
+        if !text.contains(&inner_text) {
+            text = format!("{text}: {inner_text}");
+        }
+        cause = inner.source();
+    }
+    text
+}
+
+/// The address of a service without what may be secret in it, for messages.
+pub fn shown_address(url: &str) -> &str {
+    let end = url.find('?').unwrap_or(url.len());
+    url[..end].rsplit_once('@').map_or(&url[..end], |(_, host)| host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::call::CancelToken;
+    use crate::error::Status;
+
+    async fn never() -> Result<()> {
+        std::future::pending().await
+    }
+
+    #[test]
+    fn a_request_ends_with_its_call() {
+        let network = Network::default();
+        let brief = Call::unbounded().within(Duration::from_millis(5));
+        assert_eq!(network.run(&brief, "test", never()).unwrap_err().status(), Status::Timeout);
+
+        let token = CancelToken::default();
+        let call = Call::unbounded().cancelled_by(&token);
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| network.run(&call, "test", never()).unwrap_err().status());
+            token.cancel();
+            assert_eq!(waiting.join().unwrap(), Status::Cancelled);
+        });
+        assert_eq!(network.run(&Call::unbounded(), "test", async { Ok(7) }).unwrap(), 7);
+    }
+
+    #[test]
+    fn it_serves_asynchronous_programs_too() {
+        let network = Network::default();
+        let program = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let answer = program.block_on(async { network.run(&Call::unbounded(), "test", async { Ok(7) }) });
+        assert_eq!(answer.unwrap(), 7);
+        program.block_on(async move { drop(network) });
+    }
+
+    #[test]
+    fn a_child_starts_its_own() {
+        let network = Network::default();
+        network.run(&Call::unbounded(), "test", async { Ok(()) }).unwrap();
+        let code = crate::sys::fork::testing::fork(|| {
+            let slept = async {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                Ok(())
+            };
+            i32::from(network.run(&Call::unbounded(), "test", slept).is_err())
+        });
+        assert_eq!(code, 0);
+    }
+
+    #[test]
+    fn addresses_are_shown_without_secrets() {
+        assert_eq!(shown_address("https://user:pass@proxy:8080/?token=1"), "proxy:8080/");
+        assert_eq!(shown_address("http://127.0.0.1:4566"), "http://127.0.0.1:4566");
+    }
+}
