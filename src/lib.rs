@@ -4,6 +4,8 @@
 //! Data flows one way: [`ffi`] (the C API) calls [`engine`], which asks [`registry`], [`provider`], [`store`] and
 //! [`cache`] and hands out an [`index`], which seals pages by [`crypto`].
 
+#[cfg(feature = "aws-auth")]
+pub mod aws;
 pub mod blob;
 pub mod cache;
 pub mod call;

@@ -1,12 +1,12 @@
 //! What all handles of one engine share.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwap;
 
 use super::load::Loader;
+use super::providers::Providers;
 use super::refresh::Refreshes;
 use super::stats::Counters;
 use crate::cache::{Cache, Entry, Loaded, Sweeper, Use, Work};
@@ -21,7 +21,6 @@ use crate::provider::{ExternalCallbacks, Registered};
 use crate::registry::{CacheSettings, Config};
 use crate::runtime::{self, Runtime};
 use crate::store::Store;
-use crate::sys::fork;
 
 /// After a failed refresh the next one is tried this much later, while the lifetime lasts.
 const REFRESH_PAUSE: u64 = 2 * SECOND;
@@ -31,12 +30,13 @@ pub struct Core {
     pub(super) config: ArcSwap<Config>,
     path: Option<PathBuf>,
     pub(super) store: Arc<dyn Store>,
-    pub(super) externals: Mutex<HashMap<String, Arc<Registered>>>,
+    pub(super) providers: Providers,
     pub(crate) cache: Cache,
     sweeper: Sweeper,
     pub(crate) arena: Arc<Arena>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(super) runtime: Arc<Runtime>,
+    #[cfg_attr(not(feature = "net"), expect(dead_code, reason = "no provider needs it"))]
     pub(super) network: Arc<Network>,
     pub(super) counters: Counters,
     /// Ends what the library does on its own when the last handle goes.
@@ -65,7 +65,7 @@ impl Core {
             config: ArcSwap::from_pointee(config),
             path,
             store,
-            externals: Mutex::default(),
+            providers: Providers::default(),
             clock,
             runtime: Arc::default(),
             network,
@@ -128,6 +128,7 @@ impl Core {
         config.storage = current.storage.clone();
         self.cache.set_max_entries(config.cache.max_entries as usize);
         let share_no_more = config.cache.ttl.is_zero();
+        self.providers.keep_only(&config.slots);
         self.config.store(Arc::new(config));
         if share_no_more {
             self.cache.forget_all();
@@ -142,21 +143,10 @@ impl Core {
                 "the provider's name is empty: it is NAME of \"provider: external:NAME\""
             ));
         }
-        let _no_fork = fork::no_fork();
         if name.starts_with("external:") {
             return Err(fail!(InvalidArgument, "provider {name:?}: give the name without \"external:\""));
         }
-        let mut externals = self.externals.lock().unwrap_or_else(PoisonError::into_inner);
-        match externals.entry(name.to_owned()) {
-            std::collections::hash_map::Entry::Occupied(_) => Err(fail!(
-                AlreadyExists,
-                "provider external:{name} is registered already: an engine takes each name once"
-            )),
-            std::collections::hash_map::Entry::Vacant(place) => {
-                place.insert(Arc::new(Registered::new(callbacks)));
-                Ok(())
-            }
-        }
+        self.providers.register(name, Registered::new(callbacks))
     }
 
     /// The keys of an entry, loaded if need be, and from then on watched. `given`: the KEK that the caller

@@ -22,6 +22,8 @@ pub(super) struct Loader<'a> {
     core: &'a Core,
     given: Option<&'a SecretKey>,
     asked_kms: Cell<bool>,
+    /// Since when what the KMS said is known, by the engine's clock.
+    as_of: Cell<u64>,
 }
 
 /// A record, until when it may be sealed by, and why it is not the store's present one, if so.
@@ -29,7 +31,7 @@ type Known = (Arc<Record>, u64, Option<Error>);
 
 impl<'a> Loader<'a> {
     pub(super) fn new(core: &'a Core, given: Option<&'a SecretKey>) -> Loader<'a> {
-        Loader { core, given, asked_kms: Cell::new(false) }
+        Loader { core, given, asked_kms: Cell::new(false), as_of: Cell::new(0) }
     }
 
     /// The record. What was read last serves on while the store fails.
@@ -119,8 +121,9 @@ impl<'a> Loader<'a> {
             (_, None) => {
                 let slot = self.core.slot_of(name, wrap)?;
                 self.asked_kms.set(true);
-                let kek = self.core.unwrap(call, name, &slot, wrap)?;
-                Ok((kek, slot.capabilities & CAN_ALL))
+                let unwrapped = self.core.unwrap(call, name, &slot, wrap)?;
+                self.as_of.set(self.as_of.get().min(unwrapped.as_of.unwrap_or(u64::MAX)));
+                Ok((unwrapped.kek, slot.capabilities & CAN_ALL))
             }
         }
     }
@@ -131,11 +134,13 @@ impl Load for Loader<'_> {
         // Before anything is asked: a lifetime must not outlast what a revocation allows.
         let now = self.core.clock.now();
         self.asked_kms.set(false);
+        self.as_of.set(now);
         let (record, seal_until, trouble) = self.record(call, name, former, now)?;
         check_state(name, &record)?;
         check_epoch(name, &record, former.epoch)?;
         let keys = self.keys(call, name, record, former.keys.as_deref())?;
-        Ok(Loaded { keys, valid_until: now.saturating_add(self.core.lifetime()), seal_until, trouble })
+        let valid_until = self.as_of.get().saturating_add(self.core.lifetime());
+        Ok(Loaded { keys, valid_until, seal_until, trouble })
     }
 
     fn asked_kms(&self) -> bool {

@@ -4,6 +4,7 @@ mod core;
 mod create;
 mod load;
 mod open;
+mod providers;
 mod refresh;
 mod slots;
 mod stats;

@@ -1,7 +1,7 @@
 //! Slots and their providers: which one a record names, and asking it.
 
 use std::path::Path;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::Core;
@@ -12,9 +12,8 @@ use crate::crypto::secret::SecretKey;
 use crate::error::{Result, Status, fail};
 use crate::log::{Fields, Level, is_enabled, write};
 use crate::name::IndexName;
-use crate::provider::{External, Local, SharedProvider, Wrapped, with_retries};
+use crate::provider::{Unwrapped, Wrapped, with_retries};
 use crate::registry::{CAN_ALL, ProviderKind, Slot};
-use crate::sys::fork;
 
 /// The name that `check` binds its random bytes to; an index of this name has other bytes.
 const CHECK_NAME: &str = "cyborg_kms check";
@@ -69,41 +68,6 @@ impl Core {
         Ok(self.slot_of(name, wrap)?.capabilities & CAN_ALL)
     }
 
-    fn provider(&self, slot: &Arc<Slot>) -> Result<SharedProvider> {
-        match &slot.provider {
-            ProviderKind::None => Err(fail!(
-                InvalidArgument,
-                "slot {:?} has provider none, which wraps nothing: the caller brings the KEK",
-                slot.name
-            )),
-            ProviderKind::Local => {
-                let arena = Arc::clone(&self.arena);
-                Ok(Arc::new(Local::new(arena, &slot.key_id, slot.create, !slot.cyborgdb_compatible)))
-            }
-            ProviderKind::External(name) => {
-                // A child must not find it locked by a thread that it does not have.
-                let _no_fork = fork::no_fork();
-                let externals = self.externals.lock().unwrap_or_else(PoisonError::into_inner);
-                let callbacks = externals.get(name).map(Arc::clone).ok_or_else(|| {
-                    fail!(
-                        Config,
-                        "slot {:?} needs provider external:{name}, which is not registered: call \
-                         cyborg_kms_engine_register_provider first",
-                        slot.name
-                    )
-                })?;
-                let (runtime, arena) = (Arc::clone(&self.runtime), Arc::clone(&self.arena));
-                Ok(Arc::new(External::new(callbacks, runtime, arena, Arc::clone(slot))))
-            }
-            other => Err(fail!(
-                Unsupported,
-                "slot {:?} needs provider {other}, which this version of the library does not have: use one of none, \
-                 local, external:NAME",
-                slot.name
-            )),
-        }
-    }
-
     /// Wraps, and proves that the wrap can be undone.
     pub(super) fn wrap(
         &self,
@@ -126,7 +90,7 @@ impl Core {
             mechanism: wrapped.mechanism,
         };
         let back = self.unwrap(call, name, slot, &wrap)?;
-        if !back.ct_eq(kek) {
+        if !back.kek.ct_eq(kek) {
             return Err(fail!(
                 Corrupt,
                 "slot {:?}: its KMS gave back another KEK than it had wrapped; nothing was stored. Check the KMS",
@@ -176,7 +140,7 @@ impl Core {
         name: &IndexName,
         slot: &Arc<Slot>,
         wrap: &WrappedKek,
-    ) -> Result<SecretKey> {
+    ) -> Result<Unwrapped> {
         let provider = self.provider(slot)?;
         self.ask(call, slot, "unwrap", |call| provider.unwrap(call, name, wrap))
     }

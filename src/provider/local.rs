@@ -9,7 +9,7 @@ use std::sync::Arc;
 use base64ct::{Base64, Encoding};
 use zeroize::Zeroizing;
 
-use super::{Provider, Wrapped};
+use super::{Provider, Unwrapped, Wrapped};
 use crate::blob::{Binding, WrappedKek};
 use crate::call::Call;
 use crate::crypto::secret::{Arena, SecretKey, random};
@@ -58,7 +58,7 @@ impl Provider for Local {
         })
     }
 
-    fn unwrap(&self, _call: &Call, name: &IndexName, wrapped: &WrappedKek) -> Result<SecretKey> {
+    fn unwrap(&self, _call: &Call, name: &IndexName, wrapped: &WrappedKek) -> Result<Unwrapped> {
         let path = Path::new(&wrapped.key_id);
         let key = read_key(&self.arena, path).map_err(|error| match error.status() {
             Status::KeyNotFound => fail!(
@@ -70,6 +70,7 @@ impl Provider for Local {
             _ => error,
         })?;
         wrap::unwrap_key(&self.arena, key.expose(), &aad(wrapped.binding, name), &wrapped.wrapped_kek)
+            .map(Unwrapped::now)
             .map_err(|error| {
                 error.context(format!(
                     "index {name}: its KEK was not wrapped by the key in {}, or the wrap was altered",
