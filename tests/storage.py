@@ -1,6 +1,6 @@
 """Engines on a disk that is full, read-only or gone. Mounts file systems: to be run in a mount namespace.
 
-    CYBORG_KMS_LIBRARY=... unshare --mount build/venv/bin/python tests/storage.py
+    CYBORG_KMS_LIBRARY=... unshare --mount build/venv/bin/python -m tests.storage
 """
 
 import os
@@ -9,9 +9,8 @@ import subprocess
 import sys
 import tempfile
 
-sys.path.insert(0, str(pathlib.Path(__file__).parent / "interop"))
-from cyborg_kms import ALREADY_EXISTS, NOT_FOUND, Engine, KmsError  # noqa: E402
-from runner import run  # noqa: E402
+from tests.python.cyborg_kms import ALREADY_EXISTS, NOT_FOUND, Engine, KmsError
+from tests.python.runner import run
 
 STORAGE, CONFIG = 13, 14
 

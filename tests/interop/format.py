@@ -1,6 +1,6 @@
 """A reader and writer of our stored bytes, made from docs/format.md alone, held against the library.
 
-    build/venv/bin/python tests/interop/format.py
+    build/venv/bin/python -m tests.interop.format
 
 Needs tests/interop/requirements.txt, and the library: CYBORG_KMS_LIBRARY, or target/{debug,release}.
 """
@@ -23,9 +23,9 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from flatbuffers import encode, number_types
 from flatbuffers.table import Table
 
-import cyborg_kms
-from cyborg_kms import Engine, KmsError
-from runner import run
+from tests.python import cyborg_kms
+from tests.python.cyborg_kms import Engine, KmsError
+from tests.python.runner import run
 
 PAGE, DATA_KEY = 1, 2
 
