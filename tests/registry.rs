@@ -225,7 +225,6 @@ fn what_does_nothing_yet_is_unsupported_and_its_default_is_fine() {
         good(&slot(&format!("provider: none, {key}: {default}")));
     }
     for (section, key, set, default) in [
-        ("cache", "stale_if_unavailable", "10m", "0"),
         ("audit", "path", "/log", "\"\""),
         ("audit", "key_file", "/key", "~"),
         ("audit", "on_error", "log", "fail"),

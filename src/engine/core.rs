@@ -243,9 +243,16 @@ impl Core {
             entry.unwatched();
             self.cache.forget_if_empty(entry.name());
             // Keys that were loaded between these two lines count on the watch that just ended.
-            return (!entry.expire(now) && entry.needs_watch()).then(|| entry.valid_until());
+            return (!entry.expire(now) && entry.needs_watch()).then(|| entry.valid_until().max(now + 1));
         }
         let valid_until = entry.valid_until();
+        if valid_until <= now {
+            // What may be used on while the KMS is silent.
+            if !self.store.is_caller_thread_only() && entry.take_used() {
+                self.refresh_ahead(entry, None);
+            }
+            return Some(entry.ends_at().min(now + REFRESH_PAUSE));
+        }
         let next = self.next_look(valid_until, now);
         if next < valid_until || self.store.is_caller_thread_only() {
             return Some(next);

@@ -57,9 +57,11 @@ pub(super) fn create(
     }
     keys.record = Arc::new(insert(core, call, name, record)?);
     let max_age = nanoseconds(core.cache_settings().max_record_age);
+    let valid_until = now.saturating_add(core.lifetime());
     let loaded = Loaded {
         keys: Arc::new(keys),
-        valid_until: now.saturating_add(core.lifetime()),
+        valid_until,
+        ends_at: core.ends_at(valid_until),
         seal_until: now.saturating_add(max_age),
         trouble: None,
     };

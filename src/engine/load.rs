@@ -140,7 +140,7 @@ impl Load for Loader<'_> {
         check_epoch(name, &record, former.epoch)?;
         let keys = self.keys(call, name, record, former.keys.as_deref())?;
         let valid_until = self.as_of.get().saturating_add(self.core.lifetime());
-        Ok(Loaded { keys, valid_until, seal_until, trouble })
+        Ok(Loaded { keys, valid_until, ends_at: self.core.ends_at(valid_until), seal_until, trouble })
     }
 
     fn asked_kms(&self) -> bool {
@@ -149,6 +149,13 @@ impl Load for Loader<'_> {
 
     fn note_waiting(&self) {
         count(&self.core.counters.coalesced_waits);
+    }
+
+    fn note_stale(&self, name: &IndexName, silence: &Error) {
+        count(&self.core.counters.stale_served);
+        let fields = Fields::new().text("index", name.as_str()).text("status", &silence.status().to_string());
+        let message = format!("the KEK is used beyond its lifetime, since its KMS is silent: {silence}");
+        write(Level::Warn, "cyborg_kms::cache", &message, &fields);
     }
 }
 
@@ -166,6 +173,11 @@ impl Core {
             0 => SECOND,
             ttl => ttl,
         }
+    }
+
+    /// When keys end that were valid until then, where their KMS is silent.
+    pub(super) fn ends_at(&self, valid_until: u64) -> u64 {
+        valid_until.saturating_add(nanoseconds(self.cache_settings().stale_if_unavailable))
     }
 }
 

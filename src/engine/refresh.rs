@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Core;
+use super::load::Loader;
 use crate::cache::Entry;
 use crate::call::Call;
 use crate::crypto::secret::SecretKey;
@@ -114,6 +115,7 @@ impl Running {
             entry.dequeued();
             let call = Call::unbounded().cancelled_by(&self.core.ended);
             if let Err(error) = self.core.refresh(&call, &entry, given.as_deref()) {
+                entry.stale(&Loader::new(&self.core, None), &error);
                 let fields = Fields::new()
                     .text("index", entry.name().as_str())
                     .text("status", &error.status().to_string());

@@ -153,8 +153,6 @@ fn cache(raw: &RawCache, section: &Section<'_>) -> Result<CacheSettings> {
             Duration::ZERO..=DAY,
         )?,
     };
-    let is_default = settings.stale_if_unavailable.is_zero();
-    section.only_default("stale_if_unavailable", &raw.stale_if_unavailable, is_default)?;
     Ok(settings)
 }
 

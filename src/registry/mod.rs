@@ -95,7 +95,7 @@ pub struct CacheSettings {
     pub max_record_age: Duration,
     /// Whether a KEK that cannot be locked into memory is an error.
     pub require_locked_memory: bool,
-    /// How long to serve on while the KMS does not answer. Always zero until it is supported.
+    /// How long to serve on while the KMS does not answer.
     pub stale_if_unavailable: Duration,
 }
 
