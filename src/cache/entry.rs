@@ -50,6 +50,8 @@ pub struct Entry {
     /// The record that was read last; not secret, so it outlives the keys.
     record: ArcSwapOption<Record>,
     valid_until: AtomicU64,
+    /// When the KMS was asked for the keys.
+    as_of: AtomicU64,
     /// The end of the keys whose KMS is silent; not before `valid_until`.
     ends_at: AtomicU64,
     seal_until: AtomicU64,
@@ -73,6 +75,7 @@ impl Entry {
             keys: ArcSwapOption::empty(),
             record: ArcSwapOption::empty(),
             valid_until: AtomicU64::new(0),
+            as_of: AtomicU64::new(0),
             ends_at: AtomicU64::new(0),
             seal_until: AtomicU64::new(0),
             checked_until: AtomicU64::new(NEVER),
@@ -96,6 +99,11 @@ impl Entry {
     /// When the keys' lifetime ends, unless the KMS is silent.
     pub fn valid_until(&self) -> u64 {
         self.valid_until.load(Ordering::Acquire)
+    }
+
+    /// When the KMS was asked for the keys.
+    pub fn as_of(&self) -> u64 {
+        self.as_of.load(Ordering::Acquire)
     }
 
     /// When the keys end, also where the KMS is silent.
@@ -296,6 +304,11 @@ impl Entry {
         self.live_now(Use::Read).is_some()
     }
 
+    /// Whether there are keys that may be used now, or as soon as the KMS turns out to be silent.
+    pub fn has_keys(&self) -> bool {
+        self.clock.now() < self.ends_at() && self.keys.load().is_some()
+    }
+
     /// Whether someone is loading now.
     pub fn is_loading(&self) -> bool {
         self.loading.lock().flight.is_some()
@@ -369,6 +382,7 @@ impl Entry {
         loading.record = Some((Arc::clone(&loaded.keys.record), loaded.seal_until));
         loading.epoch = loading.epoch.max(loaded.keys.record.epoch);
         self.seal_until.store(loaded.seal_until, Ordering::Release);
+        self.as_of.store(loaded.as_of, Ordering::Release);
         self.ends_at.store(loaded.ends_at, Ordering::Release);
         self.valid_until.store(loaded.valid_until, Ordering::Release);
         self.checked_until.store(NEVER, Ordering::SeqCst);

@@ -13,6 +13,8 @@ use crate::name::IndexName;
 pub struct Loaded {
     /// The keys.
     pub keys: Arc<Keys>,
+    /// When the KMS was asked.
+    pub as_of: u64,
     /// Use of any kind ends here (`Clock::now`), unless the KMS is silent.
     pub valid_until: u64,
     /// It ends here in any case: `stale_if_unavailable` later.

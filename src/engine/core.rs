@@ -6,6 +6,7 @@ use std::sync::{Arc, Weak};
 use arc_swap::ArcSwap;
 
 use super::load::Loader;
+use super::metrics::Metrics;
 use super::providers::Providers;
 use super::refresh::Refreshes;
 use super::stats::Counters;
@@ -39,6 +40,7 @@ pub struct Core {
     #[cfg_attr(not(feature = "net"), expect(dead_code, reason = "no provider needs it"))]
     pub(super) network: Arc<Network>,
     pub(super) counters: Counters,
+    pub(super) metrics: Metrics,
     /// Ends what the library does on its own when the last handle goes.
     pub(super) ended: CancelToken,
     pub(super) refreshes: Refreshes,
@@ -70,6 +72,7 @@ impl Core {
             runtime: Arc::default(),
             network,
             counters: Counters::default(),
+            metrics: Metrics::default(),
             ended: CancelToken::default(),
             refreshes: Refreshes::default(),
         })

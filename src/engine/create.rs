@@ -60,6 +60,7 @@ pub(super) fn create(
     let valid_until = now.saturating_add(core.lifetime());
     let loaded = Loaded {
         keys: Arc::new(keys),
+        as_of: now,
         valid_until,
         ends_at: core.ends_at(valid_until),
         seal_until: now.saturating_add(max_age),

@@ -139,8 +139,9 @@ impl Load for Loader<'_> {
         check_state(name, &record)?;
         check_epoch(name, &record, former.epoch)?;
         let keys = self.keys(call, name, record, former.keys.as_deref())?;
-        let valid_until = self.as_of.get().saturating_add(self.core.lifetime());
-        Ok(Loaded { keys, valid_until, ends_at: self.core.ends_at(valid_until), seal_until, trouble })
+        let as_of = self.as_of.get();
+        let valid_until = as_of.saturating_add(self.core.lifetime());
+        Ok(Loaded { keys, as_of, valid_until, ends_at: self.core.ends_at(valid_until), seal_until, trouble })
     }
 
     fn asked_kms(&self) -> bool {

@@ -3,6 +3,7 @@
 mod core;
 mod create;
 mod load;
+mod metrics;
 mod open;
 mod providers;
 mod refresh;
@@ -129,6 +130,11 @@ impl Engine {
     /// Wipes the cached KEK of one index, or of all: the next use asks the KMS.
     pub fn evict(&self, name: Option<&IndexName>) {
         self.core().cache.evict(name);
+    }
+
+    /// Counters, latencies and states, in the text format of OpenMetrics.
+    pub fn metrics(&self) -> Result<String> {
+        self.core().metrics()
     }
 
     /// The counters.

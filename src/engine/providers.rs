@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::Core;
 use crate::clock::Clock;
 use crate::error::{Result, fail};
-use crate::provider::{Breaker, External, Local, Registered, SharedProvider};
+use crate::provider::{Breaker, BreakerState, External, Local, Registered, SharedProvider};
 use crate::registry::{ProviderKind, Slot};
 use crate::sys::fork;
 
@@ -62,6 +62,11 @@ impl Providers {
         drop(kept);
         // What is away by the old settings may not be by the new ones.
         self.breakers.pin().clear();
+    }
+
+    /// Of every slot that was used.
+    pub(super) fn breaker_states(&self) -> Vec<(String, BreakerState)> {
+        self.breakers.pin().iter().map(|(slot, breaker)| (slot.clone(), breaker.state())).collect()
     }
 
     /// The slot's breaker.

@@ -166,6 +166,8 @@ impl Core {
             if !(call.is_over() && start.elapsed() < slot.request_timeout) || result.is_ok() {
                 permit.note(&result);
             }
+            let status = result.as_ref().err().map_or(Status::Ok, Error::status);
+            self.metrics.asked(&slot.name, operation, status, start.elapsed());
             log_attempt(slot, operation, start, &result);
             result
         };
@@ -173,6 +175,7 @@ impl Core {
             let may = breaker.state() != BreakerState::Open;
             if may {
                 count(&self.counters.kms_retries);
+                self.metrics.retried(&slot.name, operation);
             }
             may
         };

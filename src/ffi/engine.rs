@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::arg;
 use super::buffer::cyborg_kms_buffer;
 use super::error::cyborg_kms_error;
-use super::handle::Counted;
+use super::handle::{Counted, Owned};
 use super::status::{cyborg_kms_status, guard, guard_value};
 use super::store::cyborg_kms_store;
 use crate::clock::SystemClock;
@@ -342,9 +342,10 @@ unsafe fn write_stats(out: *mut cyborg_kms_stats, stats: &crate::engine::Stats) 
     Ok(())
 }
 
-/// The counters, latencies and breaker states as OpenMetrics text.
+/// Counters, latencies and breaker states as OpenMetrics 1.0 text (`docs/operating.md` lists them).
 ///
-/// `UNSUPPORTED` in this version; `cyborg_kms_engine_stats` has the counters.
+/// `out`: gets UTF-8 text of the caller's, not NUL-terminated: `cyborg_kms_buffer_free`. Any thread; takes as long as a
+/// look at every cached index. Returns `INVALID_ARGUMENT` (NULL).
 ///
 /// # Safety
 /// `engine` is NULL or has not been freed; `out` is NULL or a valid place; `error` is NULL or a valid place.
@@ -357,9 +358,10 @@ pub unsafe extern "C" fn cyborg_kms_engine_metrics(
     // SAFETY: as the caller promises.
     unsafe {
         guard(error, || {
-            arg::handle_place(out, "out")?;
-            arg::counted(engine, "engine")?;
-            Err(super::lifecycle::not_yet("cyborg_kms_engine_metrics"))
+            let out = arg::handle_place(out, "out")?;
+            let text = arg::counted(engine, "engine")?.metrics()?;
+            *out = cyborg_kms_buffer::give(text.into_bytes().into());
+            Ok(())
         })
     }
 }
