@@ -7,11 +7,14 @@
 pub mod blob;
 pub mod cache;
 pub mod call;
+mod callback;
 pub mod clock;
 pub mod crypto;
 pub mod engine;
 pub mod error;
 pub mod ffi;
+mod files;
+mod flight;
 mod generated;
 pub mod index;
 mod keys;
