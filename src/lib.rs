@@ -4,6 +4,7 @@
 //! Data flows one way: [`ffi`] (the C API) calls [`engine`], which asks [`registry`], [`provider`], [`store`] and
 //! [`cache`] and hands out an [`index`], which seals pages by [`crypto`].
 
+pub mod audit;
 pub mod blob;
 pub mod cache;
 pub mod call;
