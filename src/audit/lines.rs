@@ -60,8 +60,9 @@ impl Lines {
         self.paths.len()
     }
 
-    pub(super) fn path(&self, file: usize) -> &Path {
-        self.paths.get(file).map_or(Path::new(""), PathBuf::as_path)
+    /// `None` where the log has no file at all.
+    pub(super) fn path(&self, file: usize) -> Option<&Path> {
+        self.paths.get(file).map(PathBuf::as_path)
     }
 
     /// The next line, of the next file too; `region` takes its bytes besides.

@@ -29,7 +29,7 @@ pub struct Fault {
     pub file: String,
     /// The line's number in its file, from 1 on; of missing lines that of the line that stands there instead.
     pub line: u64,
-    /// The `seq` that the line has, or of missing ones the first had.
+    /// The `seq` of the line that should stand there; of one that was moved its own.
     pub seq: u64,
     /// One line for a person.
     pub message: String,

@@ -127,7 +127,7 @@ impl Verifier {
         let here = Position { file: raw.file, line: raw.number };
         let hash: Hash = raw.hasher.clone().finalize().into();
         let fault = match self.check_recovery(link, here) {
-            None => self.check_mac(raw, link, here),
+            None => self.check_mac(raw, here),
             fault => fault,
         };
         let fault = match fault {
@@ -167,7 +167,7 @@ impl Verifier {
         }
     }
 
-    fn check_mac(&mut self, raw: &RawLine, link: &Link, here: Position) -> Found {
+    fn check_mac(&mut self, raw: &RawLine, here: Position) -> Found {
         let what = match check_mac(&raw.bytes, self.key.as_ref()?) {
             Some(true) => {
                 self.has_mac = true;
@@ -179,7 +179,7 @@ impl Verifier {
             // The first line with a MAC vouches for those before it.
             None => return None,
         };
-        Some(self.fault(FaultKind::Mac, here, link.seq, what))
+        Some(self.fault(FaultKind::Mac, here, self.tip.seq + 1, what))
     }
 
     fn check_chain(&mut self, link: &Link, hash: Hash, here: Position) -> Result<Found> {
@@ -187,9 +187,12 @@ impl Verifier {
         let fault = match link.seq.cmp(&expected) {
             std::cmp::Ordering::Equal if follows => return Ok(None),
             std::cmp::Ordering::Equal => {
-                // The line behind it tells which of the two was changed.
+                // The line behind it, or the head, tells which of the two was changed.
                 let next = self.lines.next(None)?.and_then(|raw| Link::read(&raw.bytes));
-                let is_right = next.is_none_or(|next| next.prev() == hash);
+                let is_right = match next {
+                    Some(next) => next.prev() == hash,
+                    None => self.head.is_none_or(|head| head.seq != link.seq || head.hash == hash),
+                };
                 if is_right && self.tip.seq > 0 {
                     let what = "it is not the line that the next one follows: it was changed";
                     self.fault(FaultKind::Changed, self.at, self.tip.seq, what)
@@ -202,7 +205,7 @@ impl Verifier {
                     )
                 }
             }
-            _ if follows => self.fault(FaultKind::Changed, here, link.seq, "its number was changed"),
+            _ if follows => self.fault(FaultKind::Changed, here, expected, "its number was changed"),
             std::cmp::Ordering::Greater if self.is_further_on(expected)? => self.fault(
                 FaultKind::Reordered,
                 here,
@@ -264,7 +267,7 @@ impl Verifier {
     }
 
     fn fault(&self, kind: FaultKind, at: Position, seq: u64, what: &str) -> Fault {
-        let file = self.lines.path(at.file).display().to_string();
+        let file = self.lines.path(at.file).unwrap_or(Path::new(&self.report.path)).display().to_string();
         Fault { kind, line: at.line, seq, message: format!("{file}, line {}: {what}", at.line), file }
     }
 }
