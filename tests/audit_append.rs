@@ -246,6 +246,8 @@ fn half_a_first_line_of_a_next_file_is_closed() {
     assert_eq!((report.fault, report.recovered), (None, 1));
 }
 
+type Prepare<'a> = &'a dyn Fn(&Log);
+
 #[test]
 fn killed_at_any_system_call_the_log_goes_on() {
     const TEST: &str = "killed_at_any_system_call_the_log_goes_on";
@@ -260,7 +262,7 @@ fn killed_at_any_system_call_the_log_goes_on() {
         return;
     }
     // What was there before: nothing, a line, a file that is full, half a line.
-    let prepare: [(&str, &dyn Fn(&Log)); 4] = [
+    let prepare: [(&str, Prepare); 4] = [
         ("nothing", &|_| {}),
         ("a line", &|log| log.write(&["old"])),
         ("a full file", &|log| log.write(&["old", "older"])),
@@ -269,7 +271,7 @@ fn killed_at_any_system_call_the_log_goes_on() {
             append_raw(log, b"{\"seq\":2,\"ti");
         }),
     ];
-    let prepared = |prepare: &dyn Fn(&Log)| {
+    let prepared = |prepare: Prepare| {
         let folder = tempfile::tempdir().unwrap();
         let log = Log { max_size: MAX_SIZE, ..Log::new(folder.path(), true) };
         prepare(&log);
