@@ -11,6 +11,9 @@ use crate::crypto::secret::SecretKey;
 /// No line is longer, in bytes: six texts of 2 KiB, each byte written as six.
 pub(super) const MAX_LINE: usize = 128 << 10;
 
+/// No log gets so far; from a line that says so nobody must count on.
+const MAX_SEQ: u64 = u64::MAX / 2;
+
 /// What stands between the line proper and its MAC, and behind that.
 const MAC: &[u8] = br#","mac":""#;
 const MAC_END: &[u8] = br#""}"#;
@@ -79,7 +82,7 @@ impl Link {
     /// `None` for what is no line of ours.
     pub(super) fn read(line: &[u8]) -> Option<Link> {
         let link: Link = serde_json::from_slice(line).ok().filter(|_| line.len() <= MAX_LINE)?;
-        (decode(&link.prev).is_some() && link.seq > 0 && link.seq < u64::MAX).then_some(link)
+        (decode(&link.prev).is_some() && (1..=MAX_SEQ).contains(&link.seq)).then_some(link)
     }
 
     /// The hash of the line before, as this one says.
