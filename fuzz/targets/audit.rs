@@ -17,9 +17,14 @@ unsafe impl Send for Place {}
 // SAFETY: as above.
 unsafe impl Sync for Place {}
 
+/// In memory where that can be: each input makes a line durable.
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a folder")
+}
+
 fn place() -> &'static Place {
     static PLACE: OnceLock<Place> = OnceLock::new();
-    PLACE.get_or_init(|| Place { folder: tempfile::tempdir().expect("a folder"), engine: engine("{}") })
+    PLACE.get_or_init(|| Place { folder: folder(), engine: engine("{}") })
 }
 
 /// Verifies it; gives the status and the report.
