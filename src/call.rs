@@ -30,6 +30,7 @@ impl CancelToken {
 pub struct Call {
     deadline: Option<Instant>,
     cancel: Option<CancelToken>,
+    principal: Option<Arc<str>>,
 }
 
 impl Call {
@@ -43,13 +44,24 @@ impl Call {
     pub fn within(&self, limit: Duration) -> Call {
         let end = Instant::now() + limit;
         let deadline = Some(self.deadline.map_or(end, |deadline| deadline.min(end)));
-        Call { deadline, cancel: self.cancel.clone() }
+        Call { deadline, ..self.clone() }
     }
 
     /// The same call, ended by `token` too.
     #[must_use]
     pub fn cancelled_by(&self, token: &CancelToken) -> Call {
-        Call { deadline: self.deadline, cancel: Some(token.clone()) }
+        Call { cancel: Some(token.clone()), ..self.clone() }
+    }
+
+    /// The same call on behalf of `principal`, for the audit trail.
+    #[must_use]
+    pub fn acting_for(&self, principal: &str) -> Call {
+        Call { principal: Some(principal.into()), ..self.clone() }
+    }
+
+    /// Who acts, where the caller has said it.
+    pub fn principal(&self) -> Option<&str> {
+        self.principal.as_deref()
     }
 
     /// When it must have ended.

@@ -121,9 +121,9 @@ fn an_eviction_is_not_undone_by_silence() {
 fn idle_keys_are_wiped_when_the_allowed_time_is_over() {
     let bench = Bench::new(STALE);
     let (index, sealed) = aged(&bench);
+    bench.provider.set(Behaviour::Fail(Status::KmsUnavailable));
     bench.clock.advance(599_000);
     bench.engine.sweep();
-    bench.provider.set(Behaviour::Fail(Status::KmsUnavailable));
     assert_eq!(open(&index, &sealed).unwrap(), b"page");
     bench.clock.advance(1_000);
     bench.engine.sweep();

@@ -10,6 +10,7 @@ use super::metrics::Metrics;
 use super::providers::Providers;
 use super::refresh::Refreshes;
 use super::stats::Counters;
+use crate::audit::{Operation, Setup, Trail};
 use crate::cache::{Cache, Entry, Loaded, Sweeper, Use, Work};
 use crate::call::{Call, CancelToken};
 use crate::clock::{Clock, SECOND};
@@ -35,6 +36,7 @@ pub struct Core {
     pub(crate) cache: Cache,
     sweeper: Sweeper,
     pub(crate) arena: Arc<Arena>,
+    pub(crate) audit: Trail,
     pub(crate) clock: Arc<dyn Clock>,
     pub(super) runtime: Arc<Runtime>,
     #[cfg_attr(not(feature = "net"), expect(dead_code, reason = "no provider needs it"))]
@@ -59,11 +61,14 @@ impl Core {
         store: Arc<dyn Store>,
         network: Arc<Network>,
         clock: Arc<dyn Clock>,
-    ) -> Arc<Core> {
-        Arc::new(Core {
+    ) -> Result<Arc<Core>> {
+        let arena = Arena::new(config.cache.require_locked_memory);
+        let audit = Trail::new(Setup::new(&config.audit, &arena)?, Arc::clone(&clock));
+        Ok(Arc::new(Core {
             cache: Cache::new(config.cache.max_entries as usize, Arc::clone(&clock)),
             sweeper: Sweeper::new(Arc::clone(&clock)),
-            arena: Arena::new(config.cache.require_locked_memory),
+            arena,
+            audit,
             config: ArcSwap::from_pointee(config),
             path,
             store,
@@ -75,7 +80,7 @@ impl Core {
             metrics: Metrics::default(),
             ended: CancelToken::default(),
             refreshes: Refreshes::default(),
-        })
+        }))
     }
 
     /// Ends the threads; waits for callbacks under way, whose waiting calls end with `CANCELLED`.
@@ -129,6 +134,10 @@ impl Core {
         }
         // Left out, it is what it was; the default would be refused when the next reload names it again.
         config.storage = current.storage.clone();
+        // What can fail does so before anything is changed; the same settings keep what they have.
+        if config.audit != current.audit {
+            self.audit.change(Setup::new(&config.audit, &self.arena)?);
+        }
         self.cache.set_max_entries(config.cache.max_entries as usize);
         let share_no_more = config.cache.ttl.is_zero();
         self.providers.keep_only(&config.slots);
@@ -153,15 +162,16 @@ impl Core {
     }
 
     /// The keys of an entry, loaded if need be, and from then on watched. `given`: the KEK that the caller
-    /// brought (provider `none`); such keys are the handle's and end with it.
+    /// brought (provider `none`); such keys are the handle's and end with it. `operation`: what the audit trail calls it.
     pub(crate) fn keys(
         self: &Arc<Core>,
         call: &Call,
         entry: &Arc<Entry>,
         given: Option<&SecretKey>,
         what_for: Use,
+        operation: Operation,
     ) -> Result<Arc<Keys>> {
-        let keys = entry.get(call, &Loader::new(self, given), what_for)?;
+        let keys = entry.get(call, &Loader::new(self, given, operation), what_for)?;
         if given.is_none() {
             self.watch(entry)?;
         }
@@ -174,8 +184,9 @@ impl Core {
         call: &Call,
         entry: &Arc<Entry>,
         given: Option<&SecretKey>,
+        operation: Operation,
     ) -> Result<Loaded> {
-        let loaded = entry.refresh(call, &Loader::new(self, given))?;
+        let loaded = entry.refresh(call, &Loader::new(self, given, operation))?;
         if given.is_none() {
             self.watch(entry)?;
         }
@@ -190,7 +201,7 @@ impl Core {
         given: Option<&SecretKey>,
         pause: u64,
     ) -> Result<()> {
-        if let Some(loaded) = entry.reread(call, &Loader::new(self, given), pause)? {
+        if let Some(loaded) = entry.reread(call, &Loader::new(self, given, Operation::Refresh), pause)? {
             if given.is_none() {
                 self.watch(entry)?;
             }

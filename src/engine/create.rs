@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::core::nanoseconds;
 use super::{Core, Lifeline};
+use crate::audit::{Event, Intent, Operation};
 use crate::blob::{self, Blob, Change, FIRST_DATA_KEY, Kind, Record, WrappedKek};
 use crate::cache::Loaded;
 use crate::call::Call;
@@ -37,18 +38,44 @@ pub(super) fn create(
         ));
     }
     refuse_existing(core, call, name)?;
+    core.audited(
+        call,
+        || intent(name, slot.as_deref()),
+        |intent| make(lifeline, call, name, slot.as_ref(), given, intent),
+    )
+}
+
+fn intent(name: &IndexName, slot: Option<&Slot>) -> Event {
+    let mut event = Event::new(Operation::Create, name);
+    if let Some(slot) = slot {
+        event.slot(slot);
+    }
+    event
+}
+
+fn make(
+    lifeline: &Striped<Lifeline>,
+    call: &Call,
+    name: &IndexName,
+    slot: Option<&Arc<Slot>>,
+    given: Option<SecretKey>,
+    intent: &mut Intent<'_>,
+) -> Result<Index> {
+    let core: &Arc<Core> = lifeline;
+    let kms = slot.filter(|slot| slot.provider != ProviderKind::None);
     let kek = given.map_or_else(|| core.arena.random_key(), Ok)?;
     let wrap = match kms {
         Some(slot) => core.wrap(call, name, slot, &kek)?,
-        None => {
-            WrappedKek { kms_name: kms_name.to_owned(), provider: "none".to_owned(), ..WrappedKek::default() }
-        }
+        None => WrappedKek {
+            kms_name: slot.map_or_else(String::new, |slot| slot.name.clone()),
+            provider: "none".to_owned(),
+            ..WrappedKek::default()
+        },
     };
-    let compatible =
-        slot.as_ref().map_or(core.config.load().cyborgdb_compatible, |slot| slot.cyborgdb_compatible);
+    let compatible = slot.map_or(core.config.load().cyborgdb_compatible, |slot| slot.cyborgdb_compatible);
     let record = new_record(core, name, wrap, &kek, compatible)?;
     let now = core.clock.now();
-    let capabilities = slot.as_ref().map_or(CAN_ALL, |slot: &Arc<Slot>| slot.capabilities & CAN_ALL);
+    let capabilities = slot.map_or(CAN_ALL, |slot| slot.capabilities & CAN_ALL);
     let given = if kms.is_none() { Some(kek.duplicate()?) } else { None };
     // What can fail does so before anything is stored.
     let mut keys = Keys::open(&core.arena, name, Arc::new(record.clone()), kek, capabilities, None)?;
@@ -56,6 +83,7 @@ pub(super) fn create(
         core.prepare_to_watch()?;
     }
     keys.record = Arc::new(insert(core, call, name, record)?);
+    intent.record(&keys.record);
     let max_age = nanoseconds(core.cache_settings().max_record_age);
     let valid_until = now.saturating_add(core.lifetime());
     let loaded = Loaded {

@@ -1,5 +1,6 @@
 //! The protocol over the parts below: configuration, stores, providers, cache.
 
+mod audit;
 mod core;
 mod create;
 mod load;
@@ -17,6 +18,7 @@ pub use self::core::Core;
 pub use self::open::OpenOptions;
 pub use self::stats::Stats;
 
+use crate::audit::Sink;
 use crate::blob::Blob;
 use crate::call::Call;
 use crate::clock::{Clock, SystemClock};
@@ -98,7 +100,7 @@ impl Engine {
         network: Arc<Network>,
         clock: Arc<dyn Clock>,
     ) -> Result<Engine> {
-        let core = Core::new(config, path.map(Path::to_owned), store, network, clock);
+        let core = Core::new(config, path.map(Path::to_owned), store, network, clock)?;
         Ok(Engine { lifeline: Striped::new(Lifeline { core }) })
     }
 
@@ -120,6 +122,11 @@ impl Engine {
     /// The store of the records.
     pub fn store(&self) -> Arc<dyn Store> {
         Arc::clone(&self.core().store)
+    }
+
+    /// Gives audit events to a callback; `None` ends it. Returns when no thread is in the former one any more.
+    pub fn set_audit_sink(&self, sink: Option<Sink>) {
+        self.core().audit.set_sink(sink);
     }
 
     /// Wraps and unwraps random bytes by one slot, or (`None`) by every slot that has a KMS.

@@ -28,6 +28,8 @@ pub struct Stats {
     pub store_reads: u64,
     /// Records written or removed.
     pub store_writes: u64,
+    /// Audit events that could not be written.
+    pub audit_failures: u64,
 }
 
 /// The counters themselves.
@@ -64,6 +66,7 @@ impl Core {
             stale_served: read(&counters.stale_served),
             store_reads: read(&counters.store_reads),
             store_writes: read(&counters.store_writes),
+            audit_failures: self.audit.failures(),
         }
     }
 }

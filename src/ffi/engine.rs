@@ -52,6 +52,8 @@ pub struct cyborg_kms_stats {
     pub store_reads: u64,
     /// Records written or removed.
     pub store_writes: u64,
+    /// Audit events that could not be written.
+    pub audit_failures: u64,
 }
 
 /// Settings for everything that is called through a scope; `cyborg_kms_engine_scope`.
@@ -335,6 +337,7 @@ unsafe fn write_stats(out: *mut cyborg_kms_stats, stats: &crate::engine::Stats) 
         stale_served: stats.stale_served,
         store_reads: stats.store_reads,
         store_writes: stats.store_writes,
+        audit_failures: stats.audit_failures,
     };
     let known = size.min(size_of::<cyborg_kms_stats>());
     // SAFETY: the caller has `size` bytes there, and `all` has at least `known`.

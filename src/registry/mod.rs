@@ -99,7 +99,7 @@ pub struct CacheSettings {
     pub stale_if_unavailable: Duration,
 }
 
-/// The section `audit`. All of it is at its default until the audit trail is supported.
+/// The section `audit`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditSettings {
     /// The file that lines are appended to.
@@ -108,7 +108,7 @@ pub struct AuditSettings {
     pub key_file: Option<String>,
     /// Whether an operation fails when its line cannot be written; else that is logged.
     pub fail_on_error: bool,
-    /// Bytes after which a new file is begun.
+    /// Bytes after which a new file is begun; 0: never.
     pub max_size: u64,
     /// Who acts, where a scope does not say it.
     pub principal: Option<String>,
