@@ -11,17 +11,30 @@ pub(crate) const CANCEL_POLL: Duration = Duration::from_millis(10);
 
 /// Ends the calls that carry it.
 #[derive(Debug, Clone, Default)]
-pub struct CancelToken(Arc<AtomicBool>);
+pub struct CancelToken(Arc<Cancel>);
+
+#[derive(Debug, Default)]
+struct Cancel {
+    cancelled: AtomicBool,
+    parent: Option<CancelToken>,
+}
 
 impl CancelToken {
     /// Calls under way and to come end with `CANCELLED`.
     pub fn cancel(&self) {
-        self.0.store(true, Ordering::Release);
+        self.0.cancelled.store(true, Ordering::Release);
     }
 
     /// Whether it was.
     pub fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        self.0.cancelled.load(Ordering::Acquire)
+            || self.0.parent.as_ref().is_some_and(CancelToken::is_cancelled)
+    }
+
+    /// A token that is cancelled with this one, or by itself.
+    #[must_use]
+    pub fn child(&self) -> CancelToken {
+        CancelToken(Arc::new(Cancel { cancelled: AtomicBool::new(false), parent: Some(self.clone()) }))
     }
 }
 

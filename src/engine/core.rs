@@ -24,6 +24,9 @@ use crate::registry::{CacheSettings, Config};
 use crate::runtime::{self, Runtime};
 use crate::store::Store;
 
+/// So many indexes are opened at once by `open_index_async`.
+const MAX_OPENERS: usize = 64;
+
 /// After a failed refresh the next one is tried this much later, while the lifetime lasts.
 const REFRESH_PAUSE: u64 = 2 * SECOND;
 
@@ -39,6 +42,8 @@ pub struct Core {
     pub(crate) audit: Trail,
     pub(crate) clock: Arc<dyn Clock>,
     pub(super) runtime: Arc<Runtime>,
+    /// Threads that open indexes. Apart from those of the callbacks, which they wait for.
+    pub(super) openers: Runtime,
     #[cfg_attr(not(feature = "net"), expect(dead_code, reason = "no provider needs it"))]
     pub(super) network: Arc<Network>,
     pub(super) counters: Counters,
@@ -75,6 +80,7 @@ impl Core {
             providers: Providers::default(),
             clock,
             runtime: Arc::default(),
+            openers: Runtime::with_threads(MAX_OPENERS),
             network,
             counters: Counters::default(),
             metrics: Metrics::default(),
@@ -89,6 +95,7 @@ impl Core {
         let last = Arc::clone(core);
         let wait = move || {
             last.sweeper.end();
+            last.openers.end();
             last.runtime.end();
         };
         if runtime::is_library_thread() {

@@ -41,7 +41,19 @@ pub(super) fn open(
     name: &IndexName,
     options: &OpenOptions<'_>,
 ) -> Result<Index> {
-    let core: &Arc<Core> = lifeline;
+    let (entry, access) = load(lifeline, call, name, options)?;
+    Ok(Index::new(entry, lifeline.share(), access))
+}
+
+/// The entry with its keys loaded, and what the handle may do with it.
+pub(super) fn load(
+    core: &Arc<Core>,
+    call: &Call,
+    name: &IndexName,
+    options: &OpenOptions<'_>,
+) -> Result<(Shared<Entry>, Access)> {
+    // What is cached is refused to a cancelled scope, too.
+    call.check("opening an index")?;
     if options.capabilities & !CAN_ALL != 0 {
         return Err(fail!(
             InvalidArgument,
@@ -76,7 +88,7 @@ pub(super) fn open(
         min_epoch: options.min_epoch,
         given,
     };
-    Ok(Index::new(entry, lifeline.share(), access))
+    Ok((entry, access))
 }
 
 impl Core {
