@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use super::load::Loader;
 use super::refresh::Refreshes;
 use super::stats::Counters;
-use crate::cache::{Cache, Entry, Loaded, Sweeper, Use, Work};
+use crate::cache::{Cache, Entry, Loaded, OwnEntries, Sweeper, Use, Work};
 use crate::call::{Call, CancelToken};
 use crate::clock::{Clock, SECOND};
 use crate::crypto::secret::{Arena, SecretKey};
@@ -33,6 +33,8 @@ pub struct Core {
     pub(super) store: Arc<dyn Store>,
     pub(super) externals: Mutex<HashMap<String, Arc<Registered>>>,
     pub(crate) cache: Cache,
+    /// What the cache does not share.
+    pub(super) own_entries: OwnEntries,
     sweeper: Sweeper,
     pub(crate) arena: Arc<Arena>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -60,6 +62,7 @@ impl Core {
     ) -> Arc<Core> {
         Arc::new(Core {
             cache: Cache::new(config.cache.max_entries as usize, Arc::clone(&clock)),
+            own_entries: OwnEntries::default(),
             sweeper: Sweeper::new(Arc::clone(&clock)),
             arena: Arena::new(config.cache.require_locked_memory),
             config: ArcSwap::from_pointee(config),

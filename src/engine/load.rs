@@ -56,16 +56,17 @@ impl<'a> Loader<'a> {
         }
     }
 
-    fn keys(
+    /// The record's keys, and the wrap that gave the KEK: not the record's own where a push brought a wrong one.
+    pub(super) fn keys(
         &self,
         call: &Call,
         name: &IndexName,
         record: Arc<Record>,
         former: Option<&Keys>,
-    ) -> Result<Arc<Keys>> {
+    ) -> Result<(Keys, WrappedKek)> {
         let primary = match self.keys_by(call, name, &record, &record.wrap, former) {
             Err(error) if record.replaced.is_some() && is_wrong_wrap(error.status()) => error,
-            result => return result,
+            result => return result.map(|keys| (keys, record.wrap.clone())),
         };
         let mut others = Vec::new();
         // A push brought this wrap. It can't say what it is bound to: perhaps, as in CyborgDB's way, to nothing.
@@ -81,7 +82,7 @@ impl<'a> Loader<'a> {
                     let message =
                         format!("the wrap that was pushed does not open the index as it should: {primary}");
                     write(Level::Warn, "cyborg_kms::engine", &message, &fields);
-                    return Ok(keys);
+                    return Ok((keys, other));
                 }
                 // Silence about it is no proof that the index is lost.
                 Err(error) if is_passing(error.status()) => return Err(error),
@@ -98,10 +99,9 @@ impl<'a> Loader<'a> {
         record: &Arc<Record>,
         wrap: &WrappedKek,
         former: Option<&Keys>,
-    ) -> Result<Arc<Keys>> {
+    ) -> Result<Keys> {
         let (kek, capabilities) = self.kek(call, name, wrap)?;
-        let keys = Keys::open(&self.core.arena, name, Arc::clone(record), kek, capabilities, former)?;
-        Ok(Arc::new(keys))
+        Keys::open(&self.core.arena, name, Arc::clone(record), kek, capabilities, former)
     }
 
     fn kek(&self, call: &Call, name: &IndexName, wrap: &WrappedKek) -> Result<(SecretKey, u32)> {
@@ -134,7 +134,7 @@ impl Load for Loader<'_> {
         let (record, seal_until, trouble) = self.record(call, name, former, now)?;
         check_state(name, &record)?;
         check_epoch(name, &record, former.epoch)?;
-        let keys = self.keys(call, name, record, former.keys.as_deref())?;
+        let keys = Arc::new(self.keys(call, name, record, former.keys.as_deref())?.0);
         Ok(Loaded { keys, valid_until: now.saturating_add(self.core.lifetime()), seal_until, trouble })
     }
 
@@ -164,7 +164,8 @@ impl Core {
     }
 }
 
-fn check_state(name: &IndexName, record: &Record) -> Result<()> {
+/// `KEY_DISABLED` for an index that may not be used.
+pub(super) fn check_state(name: &IndexName, record: &Record) -> Result<()> {
     match record.state {
         State::Enabled => Ok(()),
         State::Disabled => Err(fail!(KeyDisabled, "index {name} is disabled: enable it first")),

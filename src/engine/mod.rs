@@ -2,6 +2,8 @@
 
 mod core;
 mod create;
+mod custody;
+mod lifecycle;
 mod load;
 mod open;
 mod refresh;
@@ -12,6 +14,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use self::core::Core;
+pub use self::lifecycle::Rotation;
 pub use self::open::OpenOptions;
 pub use self::stats::Stats;
 
