@@ -307,7 +307,7 @@ impl Entry {
     }
 
     /// Keys as a write of this process left them, in the place of those before it. Where the keys were wiped from
-    /// outside since `generation`, or none are in use, nothing is kept: the next use loads. Outdates loads under
+    /// outside since `generation`, or none are in use, only the record is kept: the next use loads. Outdates loads under
     /// way, which may bring what was before the write. Returns whether the keys are in use now.
     pub fn renew(&self, generation: u64, loaded: Loaded) -> bool {
         let mut loading = self.loading.lock();
@@ -323,6 +323,7 @@ impl Entry {
             }
             None => {
                 self.forget(&mut loading);
+                self.record.store(Some(Arc::clone(&loaded.keys.record)));
                 false
             }
         }

@@ -99,9 +99,14 @@ impl Provider {
 
     pub fn set(&self, behaviour: Behaviour) {
         if matches!(behaviour, Behaviour::Hang) {
-            *self.released.lock().unwrap() = false;
+            self.hold();
         }
         *self.behaviour.lock().unwrap() = behaviour;
+    }
+
+    /// What hangs from now on waits for the next `release`.
+    pub fn hold(&self) {
+        *self.released.lock().unwrap() = false;
     }
 
     pub fn next(&self, behaviour: Behaviour) {
@@ -202,6 +207,8 @@ pub struct TestStore {
     pub gets: AtomicUsize,
     pub puts: AtomicUsize,
     get_failure: Mutex<Option<Status>>,
+    /// So many reads still work before `get_failure`.
+    good_gets: AtomicI64,
     lost: Mutex<VecDeque<Lost>>,
     late: Mutex<Option<(IndexName, Vec<u8>, usize)>>,
     panics: AtomicI64,
@@ -223,6 +230,7 @@ impl TestStore {
             gets: AtomicUsize::new(0),
             puts: AtomicUsize::new(0),
             get_failure: Mutex::new(None),
+            good_gets: AtomicI64::new(0),
             lost: Mutex::default(),
             late: Mutex::default(),
             panics: AtomicI64::new(0),
@@ -236,6 +244,12 @@ impl TestStore {
 
     pub fn fail_gets(&self, status: Option<Status>) {
         *self.get_failure.lock().unwrap() = status;
+    }
+
+    /// Reads fail once so many have worked.
+    pub fn fail_gets_after(&self, good: i64, status: Status) {
+        self.good_gets.store(good, Ordering::SeqCst);
+        self.fail_gets(Some(status));
     }
 
     pub fn lose(&self, lost: Lost) {
@@ -299,7 +313,9 @@ impl Store for TestStore {
         }
         self.waiting.fetch_sub(1, Ordering::SeqCst);
         drop(hang);
-        if let Some(status) = *self.get_failure.lock().unwrap() {
+        if let Some(status) = *self.get_failure.lock().unwrap()
+            && self.good_gets.fetch_sub(1, Ordering::SeqCst) <= 0
+        {
             return Err(Error::new(status, "the store fails as the test said"));
         }
         let found = self.inner.get(call, name);
@@ -377,8 +393,13 @@ impl Bench {
 
     /// Another process, as it were: the same store, provider and clock, nothing cached.
     pub fn restart(&self) -> Engine {
+        self.restart_with("")
+    }
+
+    /// The same with further YAML.
+    pub fn restart_with(&self, extra: &str) -> Engine {
         let engine = Engine::open_yaml_with_store(
-            &yaml(""),
+            &yaml(extra),
             Arc::clone(&self.store) as Arc<dyn Store>,
             Arc::clone(&self.clock) as Arc<dyn Clock>,
         )
