@@ -2,6 +2,7 @@
 
 mod engine_support;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use cyborg_kms::blob::{self, Kind, Record, WrappedKek};
@@ -10,7 +11,7 @@ use cyborg_kms::engine::{Engine, OpenOptions, Rotation};
 use cyborg_kms::error::Status;
 use cyborg_kms::index::Index;
 use cyborg_kms::name::IndexName;
-use engine_support::{Behaviour, Bench, Lost, open, seal, status, until, wrap_by};
+use engine_support::{Behaviour, Bench, Lost, Meanwhile, open, seal, status, until, wrap_by};
 
 /// Slots besides those of the bench: another key, and one of CyborgDB's kind with another key.
 const SLOTS: &str = "    other: {provider: 'external:test', key_id: k2, max_retries: 0}\n    \
@@ -458,6 +459,41 @@ fn a_load_under_way_does_not_bring_back_the_keys_from_before() {
             seal(&index, b"x").unwrap();
             assert_eq!(index.epoch(), 2, "{rotation:?}");
         });
+    }
+}
+
+#[test]
+fn a_handle_that_was_opened_while_the_write_was_under_way_has_the_new_keys_too() {
+    for rotation in ROTATIONS {
+        let bench = Arc::new(Bench::new(""));
+        bench.cold("a");
+        let (opened, handle) = std::sync::mpsc::channel();
+        let opener = Arc::clone(&bench);
+        bench.store.during_put(Meanwhile::Before(Box::new(move || {
+            opened.send(opener.engine.open_index("a").unwrap()).unwrap();
+        })));
+        bench.engine.rotate("a", rotation, None).unwrap();
+        let index = handle.recv().unwrap();
+        seal(&index, b"x").unwrap();
+        assert_eq!(index.epoch(), 2, "{rotation:?}");
+    }
+}
+
+#[test]
+fn keys_of_an_index_that_was_deleted_meanwhile_do_not_come_back() {
+    for rotation in ROTATIONS {
+        let bench = Arc::new(Bench::new(""));
+        let index = bench.engine.create("a", "prod").unwrap();
+        let (former, page) = (derived(&index), seal(&index, b"page").unwrap());
+        let other = Arc::clone(&bench);
+        bench.store.during_put(Meanwhile::After(Box::new(move || {
+            other.engine.delete("a").unwrap();
+            drop(other.engine.create("a", "prod").unwrap());
+        })));
+        bench.engine.rotate("a", rotation, None).unwrap();
+        assert_ne!(derived(&index), former, "{rotation:?}: the handle serves the index that is there");
+        assert_eq!(index.epoch(), 1);
+        assert_eq!(status(open(&index, &page)), Status::AuthenticationFailed);
     }
 }
 

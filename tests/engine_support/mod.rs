@@ -200,9 +200,24 @@ pub enum Lost {
     Refused,
 }
 
+/// What happens while a write is under way.
+pub enum Meanwhile {
+    /// Before it has happened.
+    Before(Box<dyn FnOnce() + Send>),
+    /// Once it has, but its writer does not know yet.
+    After(Box<dyn FnOnce() + Send>),
+}
+
+impl std::fmt::Debug for Meanwhile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Meanwhile")
+    }
+}
+
 /// A memory store that counts, and fails as the test says.
 #[derive(Debug)]
 pub struct TestStore {
+    meanwhile: Mutex<Option<Meanwhile>>,
     pub inner: Arc<dyn Store>,
     pub gets: AtomicUsize,
     pub puts: AtomicUsize,
@@ -226,6 +241,7 @@ impl TestStore {
 
     pub fn over(inner: Arc<dyn Store>, caller_thread_only: bool) -> Arc<TestStore> {
         Arc::new(TestStore {
+            meanwhile: Mutex::new(None),
             inner,
             gets: AtomicUsize::new(0),
             puts: AtomicUsize::new(0),
@@ -250,6 +266,11 @@ impl TestStore {
     pub fn fail_gets_after(&self, good: i64, status: Status) {
         self.good_gets.store(good, Ordering::SeqCst);
         self.fail_gets(Some(status));
+    }
+
+    /// Does this while the next write is under way.
+    pub fn during_put(&self, meanwhile: Meanwhile) {
+        *self.meanwhile.lock().unwrap() = Some(meanwhile);
     }
 
     pub fn lose(&self, lost: Lost) {
@@ -328,7 +349,18 @@ impl Store for TestStore {
         self.note_thread();
         let lost = self.lost.lock().unwrap().pop_front();
         match lost {
-            None => return self.inner.put(call, name, bytes, expected),
+            None => {
+                let mut meanwhile = self.meanwhile.lock().unwrap().take();
+                if let Some(Meanwhile::Before(work)) = meanwhile {
+                    work();
+                    meanwhile = None;
+                }
+                self.inner.put(call, name, bytes, expected)?;
+                if let Some(Meanwhile::After(work)) = meanwhile {
+                    work();
+                }
+                return Ok(());
+            }
             Some(Lost::NotApplied) => {}
             Some(Lost::Refused) => return Err(Error::new(Status::Storage, "full").with_outcome_unknown()),
             Some(Lost::Applied) => self.inner.put(call, name, bytes, expected)?,
