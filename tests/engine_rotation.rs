@@ -480,6 +480,34 @@ fn a_handle_that_was_opened_while_the_write_was_under_way_has_the_new_keys_too()
 }
 
 #[test]
+fn handles_that_share_nothing_or_do_not_wait_go_on() {
+    let bench = Bench::new("");
+    drop(bench.engine.create_with_key("none", "", &[1; 32]).unwrap());
+    bench.cold("kms");
+    let options = OpenOptions { no_wait: true, ..OpenOptions::default() };
+    let given = OpenOptions { kek: Some(&[1; 32]), ..options };
+    let none = bench.engine.open_index_with("none", &given).unwrap();
+    let kms = bench.engine.open_index_with("kms", &options).unwrap();
+    bench.engine.rotate_with_key("none", Rotation::DataKey, None, Some(&[1; 32]), None).unwrap();
+    bench.engine.rotate("kms", Rotation::Kek, None).unwrap();
+    // The KMS is away: what the rotation brought must do.
+    bench.provider.set(Behaviour::Fail(Status::KmsUnavailable));
+    for (index, data_key) in [(&none, 2), (&kms, 1)] {
+        seal(index, b"page").unwrap();
+        assert_eq!((index.data_key_id(), index.epoch()), (data_key, 2));
+    }
+
+    let uncached = Bench::new("cache: {ttl: 0s}\n");
+    let index = uncached.engine.create("a", "prod").unwrap();
+    uncached.engine.rotate("a", Rotation::DataKey, None).unwrap();
+    uncached.provider.set(Behaviour::Fail(Status::KmsUnavailable));
+    seal(&index, b"page").unwrap();
+    assert_eq!(index.data_key_id(), 2);
+    uncached.clock.advance(1000);
+    assert_eq!(status(seal(&index, b"page")), Status::KmsUnavailable);
+}
+
+#[test]
 fn keys_of_an_index_that_was_deleted_meanwhile_do_not_come_back() {
     for rotation in ROTATIONS {
         let bench = Arc::new(Bench::new(""));

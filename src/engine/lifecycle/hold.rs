@@ -70,7 +70,7 @@ pub(super) fn rewrite(
     let Attempt { first, made, .. } = attempt;
     match (written, first) {
         (Ok(Some(stored)), Some(first)) => {
-            core.take_up(name, before, effect(core, name, &first, stored, made));
+            core.take_up(name, &before, &effect(core, name, &first, stored, made));
             Ok(())
         }
         // A plan without an error has seen a record and written one.

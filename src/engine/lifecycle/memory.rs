@@ -6,11 +6,11 @@ use crate::cache::{Entry, Loaded};
 use crate::engine::Core;
 use crate::keys::Keys;
 use crate::name::IndexName;
-use crate::striped::Shared;
 
-/// What was cached of an index before a write.
+/// What was in memory of an index before a write.
 pub(super) struct Before {
-    entry: Option<(Shared<Entry>, u64)>,
+    /// Each entry, and the state that it was in.
+    entries: Vec<(Arc<Entry>, u64)>,
     /// The keys in use, if there are.
     pub(super) keys: Option<Arc<Keys>>,
 }
@@ -27,37 +27,45 @@ pub(super) struct Effect {
 
 impl Core {
     pub(super) fn before_write(&self, name: &IndexName) -> Before {
-        let Some(entry) = self.cache.find(name) else { return Before { entry: None, keys: None } };
-        let (generation, keys) = entry.standing();
-        Before { entry: Some((entry, generation)), keys }
+        let mut before = Before { entries: Vec::new(), keys: None };
+        let cached = self.cache.find(name).map(|entry| Arc::clone(entry.value()));
+        let own = self.own_entries.of(name).into_iter().map(|(entry, _)| entry);
+        for entry in cached.into_iter().chain(own) {
+            let (generation, keys) = entry.standing();
+            before.entries.push((entry, generation));
+            before.keys = before.keys.or(keys);
+        }
+        before
     }
 
     /// Has the open handles of this process go on with the keys of a write that is confirmed, at once. Those whose way
     /// to the KEK the write took away (to or from `none`, or another KEK there) are left alone until their lifetime
     /// ends, so that the host can open others.
-    pub(super) fn take_up(self: &Arc<Core>, name: &IndexName, before: Before, effect: Effect) {
+    pub(super) fn take_up(self: &Arc<Core>, name: &IndexName, before: &Before, effect: &Effect) {
         for (entry, given) in self.own_entries.of(name) {
             let can_go_on = if given.is_some() { effect.keeps_given } else { !effect.is_none };
             if can_go_on {
-                entry.stop();
+                self.renew(&entry, before, effect, given.is_none());
             }
         }
-        // Looked for again: an entry that was made since may hold the record from before the write.
-        let Some(entry) = self.cache.find(name).filter(|_| !effect.is_none) else { return };
-        let seen = before.entry.filter(|(seen, _)| Arc::ptr_eq(seen.value(), entry.value()));
-        let renewed = match (seen, effect.keys) {
-            (Some((_, generation)), Some(keys)) => entry.renew(generation, keys),
-            _ => {
-                entry.stop();
-                false
-            }
-        };
-        if renewed {
-            // The write is done: that nothing can watch the keys wipes them, and is said by the next use.
-            let _ = self.watch(entry.value());
+        if let Some(entry) = self.cache.find(name).filter(|_| !effect.is_none) {
+            self.renew(entry.value(), before, effect, true);
         }
-        drop(entry);
         self.cache.forget_if_empty(name);
+    }
+
+    /// An entry that was made since may hold the record from before the write: it is loaded anew.
+    fn renew(self: &Arc<Core>, entry: &Arc<Entry>, before: &Before, effect: &Effect, is_watched: bool) {
+        let seen = before.entries.iter().find(|(seen, _)| Arc::ptr_eq(seen, entry));
+        match (seen, &effect.keys) {
+            (Some((_, generation)), Some(keys)) => {
+                if entry.renew(*generation, keys.clone()) && is_watched {
+                    // The write is done. Where nothing can watch the keys they are wiped, and the next use says so.
+                    let _ = self.watch(entry);
+                }
+            }
+            _ => entry.stop(),
+        }
     }
 
     /// Has every open handle read the record at its next call.
