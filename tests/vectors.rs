@@ -173,3 +173,33 @@ fn the_audit_log_is_verified_and_goes_on() {
     let report = audit::verify(&path, Some(&key), Some(&head)).unwrap();
     assert_eq!((report.fault, report.lines), (None, head.seq + 2));
 }
+
+#[test]
+fn a_record_with_retired_keys_gives_what_is_left() {
+    let case: Value = serde_json::from_str(include_str!("vectors/v1/retired.json")).unwrap();
+    let index = engine().open_index("retired").unwrap();
+    let keks = array(&case, "keks_hex");
+    assert_eq!((keks.len(), index.version()), (5, 5));
+    for (version, kek) in (1..).zip(keks) {
+        match kek.as_str() {
+            Some(kek) => {
+                let expected = base16ct::mixed::decode_vec(kek).unwrap();
+                assert_eq!(index.export_kek(version).unwrap().expose()[..], expected);
+            }
+            None => assert_eq!(index.export_kek(version).unwrap_err().status(), Status::NotFound),
+        }
+    }
+    let opened = |page: &Value| {
+        let sealed = bytes(page, "sealed_hex");
+        let mut out = vec![0; sealed.len() - OVERHEAD];
+        index.decrypt(&bytes(page, "aad_hex"), &sealed, &mut out).map(|_| out)
+    };
+    assert_eq!(array(&case, "pages").len(), 2);
+    for page in array(&case, "pages") {
+        assert_eq!(opened(page).unwrap(), bytes(page, "plaintext_hex"));
+    }
+    assert_eq!(opened(&case["retired_page"]).unwrap_err().status(), Status::Corrupt);
+    let mut derived = vec![0; 32];
+    index.derive_key("label", b"context", &mut derived).unwrap();
+    assert_eq!(derived, bytes(&case, "derived_hex"));
+}

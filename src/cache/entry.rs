@@ -377,6 +377,42 @@ impl Entry {
         self.store(&mut loading, loaded);
     }
 
+    /// What a write of this process starts from: the generation that `renew` compares, and the keys.
+    pub fn standing(&self) -> (u64, Option<Arc<Keys>>) {
+        let loading = self.loading.lock();
+        (loading.generation, self.keys.load_full())
+    }
+
+    /// Keys as a write of this process left them, in the place of those before it. Where the keys were wiped from
+    /// outside since `generation`, or none are in use, only the record is kept: the next use loads. Outdates loads under
+    /// way, which may bring what was before the write. Returns whether the keys are in use now.
+    pub fn renew(&self, generation: u64, loaded: Loaded) -> bool {
+        let mut loading = self.loading.lock();
+        let is_as_seen = loading.generation == generation && self.clock.now() < self.valid_until();
+        let known = self.keys.load_full().filter(|_| is_as_seen);
+        loading.generation += 1;
+        match known {
+            // A load has found what others wrote after this write.
+            Some(known) if known.record.epoch > loaded.keys.record.epoch => true,
+            Some(_) => {
+                self.store(&mut loading, loaded);
+                true
+            }
+            None => {
+                self.forget(&mut loading);
+                self.record.store(Some(Arc::clone(&loaded.keys.record)));
+                false
+            }
+        }
+    }
+
+    /// Ends the use of the keys: the next call reads the record, and does not go back to an older one.
+    pub fn stop(&self) {
+        let mut loading = self.loading.lock();
+        loading.generation += 1;
+        self.forget(&mut loading);
+    }
+
     fn store(&self, loading: &mut LoadState, loaded: Loaded) {
         (loading.failure, loading.unsealable) = (None, None);
         loading.record = Some((Arc::clone(&loaded.keys.record), loaded.seal_until));
@@ -394,8 +430,12 @@ impl Entry {
     pub fn clear(&self) {
         let mut loading = self.loading.lock();
         loading.generation += 1;
-        (loading.failure, loading.unsealable, loading.record) = (None, None, None);
         loading.epoch = 0;
+        self.forget(&mut loading);
+    }
+
+    fn forget(&self, loading: &mut LoadState) {
+        (loading.failure, loading.unsealable, loading.record) = (None, None, None);
         self.wipe();
     }
 

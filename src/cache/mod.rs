@@ -3,6 +3,7 @@
 mod entry;
 mod load;
 mod loading;
+mod own;
 mod sweeper;
 
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 
 pub use entry::{Entry, LiveKeys};
 pub use load::{Former, Load, Loaded, Use, is_passing};
+pub use own::OwnEntries;
 pub use sweeper::{Sweeper, Work};
 
 use crate::clock::{Clock, SECOND};
@@ -131,6 +133,11 @@ impl Cache {
             gone: AtomicBool::new(false),
         });
         cached.entry.share()
+    }
+
+    /// The entry of an index where there is one, whatever it holds.
+    pub fn find(&self, name: &IndexName) -> Option<Shared<Entry>> {
+        self.entries.pin().get(name.as_str()).and_then(Cached::share)
     }
 
     /// Removes the entry of an index that turned out not to be there, unless someone got keys, a handle or a failure

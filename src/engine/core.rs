@@ -11,7 +11,7 @@ use super::providers::Providers;
 use super::refresh::Refreshes;
 use super::stats::Counters;
 use crate::audit::{Operation, Setup, Trail};
-use crate::cache::{Cache, Entry, Loaded, Sweeper, Use, Work};
+use crate::cache::{Cache, Entry, Loaded, OwnEntries, Sweeper, Use, Work};
 use crate::call::{Call, CancelToken};
 use crate::clock::{Clock, SECOND};
 use crate::crypto::secret::{Arena, SecretKey};
@@ -37,6 +37,8 @@ pub struct Core {
     pub(super) store: Arc<dyn Store>,
     pub(super) providers: Providers,
     pub(crate) cache: Cache,
+    /// What the cache does not share.
+    pub(super) own_entries: OwnEntries,
     sweeper: Sweeper,
     pub(crate) arena: Arc<Arena>,
     pub(crate) audit: Trail,
@@ -71,6 +73,7 @@ impl Core {
         let audit = Trail::new(Setup::new(&config.audit, &arena)?, Arc::clone(&clock));
         Ok(Arc::new(Core {
             cache: Cache::new(config.cache.max_entries as usize, Arc::clone(&clock)),
+            own_entries: OwnEntries::default(),
             sweeper: Sweeper::new(Arc::clone(&clock)),
             arena,
             audit,

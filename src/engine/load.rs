@@ -42,7 +42,7 @@ impl<'a> Loader<'a> {
             given,
             operation,
             asked_kms: Cell::new(false),
-            as_of: Cell::new(0),
+            as_of: Cell::new(core.clock.now()),
             seen: RefCell::default(),
         }
     }
@@ -71,16 +71,22 @@ impl<'a> Loader<'a> {
         }
     }
 
-    fn keys(
+    /// Since when what the KMS said is known, by the engine's clock.
+    pub(super) fn as_of(&self) -> u64 {
+        self.as_of.get()
+    }
+
+    /// The record's keys, and the wrap that gave the KEK: not the record's own where a push brought a wrong one.
+    pub(super) fn keys(
         &self,
         call: &Call,
         name: &IndexName,
         record: Arc<Record>,
         former: Option<&Keys>,
-    ) -> Result<Arc<Keys>> {
+    ) -> Result<(Keys, WrappedKek)> {
         let primary = match self.keys_by(call, name, &record, &record.wrap, former) {
             Err(error) if record.replaced.is_some() && is_wrong_wrap(error.status()) => error,
-            result => return result,
+            result => return result.map(|keys| (keys, record.wrap.clone())),
         };
         let mut others = Vec::new();
         // A push brought this wrap. It can't say what it is bound to: perhaps, as in CyborgDB's way, to nothing.
@@ -96,7 +102,7 @@ impl<'a> Loader<'a> {
                     let message =
                         format!("the wrap that was pushed does not open the index as it should: {primary}");
                     write(Level::Warn, "cyborg_kms::engine", &message, &fields);
-                    return Ok(keys);
+                    return Ok((keys, other));
                 }
                 // Silence about it is no proof that the index is lost.
                 Err(error) if is_passing(error.status()) => return Err(error),
@@ -113,10 +119,9 @@ impl<'a> Loader<'a> {
         record: &Arc<Record>,
         wrap: &WrappedKek,
         former: Option<&Keys>,
-    ) -> Result<Arc<Keys>> {
+    ) -> Result<Keys> {
         let (kek, capabilities) = self.kek(call, name, wrap)?;
-        let keys = Keys::open(&self.core.arena, name, Arc::clone(record), kek, capabilities, former)?;
-        Ok(Arc::new(keys))
+        Keys::open(&self.core.arena, name, Arc::clone(record), kek, capabilities, former)
     }
 
     fn kek(&self, call: &Call, name: &IndexName, wrap: &WrappedKek) -> Result<(SecretKey, u32)> {
@@ -151,7 +156,7 @@ impl Loader<'_> {
         self.seen.replace(Some(Arc::clone(&record)));
         check_state(name, &record)?;
         check_epoch(name, &record, former.epoch)?;
-        let keys = self.keys(call, name, record, former.keys.as_deref())?;
+        let keys = Arc::new(self.keys(call, name, record, former.keys.as_deref())?.0);
         let as_of = self.as_of.get();
         let valid_until = as_of.saturating_add(self.core.lifetime());
         Ok(Loaded { keys, as_of, valid_until, ends_at: self.core.ends_at(valid_until), seal_until, trouble })
@@ -217,7 +222,8 @@ impl Core {
     }
 }
 
-fn check_state(name: &IndexName, record: &Record) -> Result<()> {
+/// `KEY_DISABLED` for an index that may not be used.
+pub(super) fn check_state(name: &IndexName, record: &Record) -> Result<()> {
     match record.state {
         State::Enabled => Ok(()),
         State::Disabled => Err(fail!(KeyDisabled, "index {name} is disabled: enable it first")),

@@ -3,6 +3,8 @@
 mod audit;
 mod core;
 mod create;
+mod custody;
+mod lifecycle;
 mod load;
 mod metrics;
 mod open;
@@ -17,6 +19,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use self::core::Core;
+pub use self::lifecycle::Rotation;
 pub use self::open::OpenOptions;
 pub use self::scope::ScopeOptions;
 pub use self::stats::Stats;

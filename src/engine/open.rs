@@ -7,6 +7,7 @@ use super::{Core, Lifeline};
 use crate::audit::Operation;
 use crate::cache::{Entry, Use};
 use crate::call::Call;
+use crate::crypto::secret::SecretKey;
 use crate::error::{Result, fail};
 use crate::index::{Access, Index};
 use crate::keys::Keys;
@@ -61,17 +62,17 @@ pub(super) fn load(
             options.capabilities
         ));
     }
-    let given = options.kek.map(|kek| core.arena.key_from(kek)).transpose()?;
+    let given = options.kek.map(|kek| core.arena.key_from(kek)).transpose()?.map(Arc::new);
     // A key of the caller's stays with the handle; with a ttl of 0 nothing is shared between handles.
     let own = given.is_some() || core.cache_settings().ttl.is_zero();
-    let entry = if own { core.own_entry(name) } else { core.cache.entry(name) };
+    let entry = if own { core.own_entry(name, given.as_ref()) } else { core.cache.entry(name) };
     let hit = entry.is_live();
     if !hit {
         count(&core.counters.cache_misses);
     }
     let opened = core
-        .keys(call, entry.value(), given.as_ref(), Use::Read, Operation::Open)
-        .and_then(|keys| recent_enough(core, call, &entry, keys, options.min_epoch, given.as_ref()))
+        .keys(call, entry.value(), given.as_deref(), Use::Read, Operation::Open)
+        .and_then(|keys| recent_enough(core, call, &entry, keys, options.min_epoch, given.as_deref()))
         .and_then(|keys| granted(core, call, name, &keys, options.capabilities));
     if let Err(error) = opened {
         drop(entry);
@@ -81,7 +82,6 @@ pub(super) fn load(
     if hit {
         core.counters.cache_hits.add();
     }
-    let given = given.map(Arc::new);
     let access = Access {
         capabilities: options.capabilities,
         no_wait: options.no_wait,
@@ -92,9 +92,12 @@ pub(super) fn load(
 }
 
 impl Core {
-    /// An entry that no other handle finds.
-    pub(crate) fn own_entry(&self, name: &IndexName) -> Shared<Entry> {
-        Shared::single(Arc::new(Entry::new(name.clone(), Arc::clone(&self.clock))))
+    /// An entry that no other handle finds. `given`: the KEK that its handle brings.
+    pub(crate) fn own_entry(&self, name: &IndexName, given: Option<&Arc<SecretKey>>) -> Shared<Entry> {
+        let entry = Arc::new(Entry::new(name.clone(), Arc::clone(&self.clock)));
+        // Before anything is loaded: who changes the index must find it.
+        self.own_entries.list(&entry, given);
+        Shared::single(entry)
     }
 }
 
@@ -105,7 +108,7 @@ fn recent_enough(
     entry: &Shared<Entry>,
     keys: Arc<Keys>,
     min_epoch: u64,
-    given: Option<&crate::crypto::secret::SecretKey>,
+    given: Option<&SecretKey>,
 ) -> Result<Arc<Keys>> {
     if keys.record.epoch >= min_epoch {
         return Ok(keys);

@@ -71,13 +71,14 @@ impl Index {
         given: Option<SecretKey>,
     ) -> Result<Index> {
         let core = &lifeline.value().clone();
+        let given = given.map(Arc::new);
         let own = given.is_some() || core.is_uncached();
-        let entry = if own { core.own_entry(name) } else { core.cache.entry(name) };
+        let entry = if own { core.own_entry(name, given.as_ref()) } else { core.cache.entry(name) };
         entry.install(loaded);
         if given.is_none() {
             core.watch(entry.value())?;
         }
-        Ok(Index::new(entry, lifeline.share(), Access { given: given.map(Arc::new), ..Access::default() }))
+        Ok(Index::new(entry, lifeline.share(), Access { given, ..Access::default() }))
     }
 
     /// The index.

@@ -350,7 +350,8 @@ def unwrap_kek(fields, binding, case):
 
 
 def read_vector(case):
-    """The KEK, the data keys and the former KEKs of a golden record, everything checked."""
+    """The KEK, the data keys and the former KEKs of a golden record, everything checked. A former KEK without its wrap was
+    retired."""
     root, name = Fields.root((VECTORS / case["file"]).read_bytes()), case["index_name"]
     check = root.bytes(11)
     kek = unwrap_kek(root, root.number(8, U8), case)
@@ -359,7 +360,7 @@ def read_vector(case):
         kek = unwrap_kek(replaced, replaced.number(5, U8), case)
     assert check == mac(hkdf(kek, b"cyborg_kms check v1"), name.encode()), name
     if root.number(5, U32) == 1:
-        return kek, {}, []
+        return kek, {}, {}
     stored = [(t.number(0, U32), t.bytes(1), t.number(2, I64), t.number(3, I64)) for t in root.tables(19)]
     former = [(t.number(0, U32), t.bytes(1)) for t in root.tables(18)]
     numbers = root.number(21, U64), root.number(8, U8), root.number(20, U32)
@@ -367,7 +368,7 @@ def read_vector(case):
     under = hkdf(kek, b"cyborg_kms wrap v1")
     keys = {key_id: unwrap(under, wrapped, data_key_aad(key_id, name)) for key_id, wrapped, *_ in stored}
     aad = b"cyborg_kms former kek v1\0"
-    return kek, keys, [unwrap(under, wrapped, aad + u32(last) + name.encode()) for last, wrapped in former]
+    return kek, keys, {last: wrapped and unwrap(under, wrapped, aad + u32(last) + name.encode()) for last, wrapped in former}
 
 
 def test_the_golden_files_are_read(_):
@@ -376,7 +377,7 @@ def test_the_golden_files_are_read(_):
     for case in cases:
         kek, keys, former = read_vector(case)
         assert kek.hex() == case["kek_hex"]
-        assert [key.hex() for key in former] == ([case["former_kek_hex"]] if "former_kek_hex" in case else [])
+        assert [key.hex() for key in former.values()] == ([case["former_kek_hex"]] if "former_kek_hex" in case else [])
         for page in case.get("pages", []):
             sealed, aad = bytes.fromhex(page["sealed_hex"]), bytes.fromhex(page["aad_hex"])
             assert unseal(PAGE, keys, aad, sealed).hex() == page["plaintext_hex"]
@@ -454,6 +455,21 @@ def test_the_librarys_audit_log_is_read(place):
         ("intent", 'c "d"', None), ("outcome", 'c "d"', 5),
     ]
     assert recovered == 0 and len(list(place.root.glob("audit.log.0*"))) == 1
+
+
+def test_retired_keys_are_gone_and_not_taken_for_others(_):
+    case = json.loads((VECTORS / "retired.json").read_text())
+    kek, keys, former = read_vector(case)
+    assert kek.hex() == case["kek_hex"] and sorted(keys) == case["data_keys"]
+    for version, expected in enumerate(case["keks_hex"], 1):
+        later = [last for last in former if last >= version]
+        found = former[min(later)] if later else kek
+        assert found == (bytes.fromhex(expected) if expected else b""), version
+    assert sum(found == b"" for found in former.values()) == 2
+    for page in case["pages"]:
+        sealed, aad = bytes.fromhex(page["sealed_hex"]), bytes.fromhex(page["aad_hex"])
+        assert unseal(PAGE, keys, aad, sealed).hex() == page["plaintext_hex"]
+    assert derive(keys, "label", b"context", 32).hex() == case["derived_hex"]
 
 
 if __name__ == "__main__":
