@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Child;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use audit_support::*;
@@ -299,24 +299,23 @@ fn a_forked_child_appends_while_its_parent_does() {
 
 #[test]
 fn verifying_goes_on_beside_appending() {
+    const LINES: usize = 100;
     let folder = tempfile::tempdir().unwrap();
     let log = Log { max_size: 3000, ..Log::new(folder.path(), true) };
     log.write(&["first"]);
-    let is_over = AtomicBool::new(false);
+    let writing = AtomicUsize::new(2);
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
                 let trail = log.trail();
-                while !is_over.load(Ordering::Relaxed) {
-                    say(&trail, "more").unwrap();
-                }
+                (0..LINES).for_each(|_| say(&trail, "more").unwrap());
+                writing.fetch_sub(1, Ordering::SeqCst);
             });
         }
-        for _ in 0..40 {
+        while writing.load(Ordering::SeqCst) > 0 {
             let report = log.verify(None).unwrap();
             assert_eq!((report.fault, report.recovered), (None, 0));
         }
-        is_over.store(true, Ordering::Relaxed);
     });
-    assert!(log.assert_right().lines > 40);
+    assert_eq!(log.assert_right().lines, 1 + 2 * LINES as u64);
 }
