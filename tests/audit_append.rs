@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Child;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use audit_support::*;
@@ -303,16 +303,14 @@ fn verifying_goes_on_beside_appending() {
     let folder = tempfile::tempdir().unwrap();
     let log = Log { max_size: 3000, ..Log::new(folder.path(), true) };
     log.write(&["first"]);
-    let writing = AtomicUsize::new(2);
     std::thread::scope(|scope| {
-        for _ in 0..2 {
+        let writers = [0; 2].map(|_| {
             scope.spawn(|| {
                 let trail = log.trail();
                 (0..LINES).for_each(|_| say(&trail, "more").unwrap());
-                writing.fetch_sub(1, Ordering::SeqCst);
-            });
-        }
-        while writing.load(Ordering::SeqCst) > 0 {
+            })
+        });
+        while writers.iter().any(|writer| !writer.is_finished()) {
             let report = log.verify(None).unwrap();
             assert_eq!((report.fault, report.recovered), (None, 0));
         }
