@@ -144,10 +144,8 @@ impl Core {
         }
         // Left out, it is what it was; the default would be refused when the next reload names it again.
         config.storage = current.storage.clone();
-        // What can fail does so before anything is changed; the same settings keep what they have.
-        if config.audit != current.audit {
-            self.audit.change(Setup::new(&config.audit, &self.arena)?);
-        }
+        // The last that can fail. Anew also where the section is the same: its key file may be another.
+        self.audit.change(Setup::new(&config.audit, &self.arena)?);
         self.cache.set_max_entries(config.cache.max_entries as usize);
         let share_no_more = config.cache.ttl.is_zero();
         self.providers.keep_only(&config.slots);
