@@ -294,7 +294,7 @@ mod tests {
         let mode = std::fs::metadata(folder.path().join("key")).unwrap().mode();
         assert_eq!(mode & 0o7777, 0o600);
         let wrap = WrappedKek { wrapped_kek: wrapped.bytes, binding: wrapped.binding, ..absent };
-        assert!(local.unwrap(&call, &name, &wrap).unwrap().ct_eq(&kek));
+        assert!(local.unwrap(&call, &name, &wrap).unwrap().kek.ct_eq(&kek));
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "a temporary file was left");
 
         let other = IndexName::new("b").unwrap();
