@@ -17,7 +17,7 @@ const MAX_LOST: usize = 3;
 pub enum Change {
     /// Write this in its place.
     Write(Box<Record>),
-    /// Remove it.
+    /// Remove it; where the store can't do that conditionally, a tombstone takes its place.
     Remove,
     /// It is as it should be.
     Keep,
@@ -41,16 +41,19 @@ pub fn change(
         call.check("writing the envelope record").map_err(|error| in_doubt(error, &doubtful))?;
         let (present, revision) = read(store, call, name).map_err(|error| in_doubt(error, &doubtful))?;
         if let Some(written) = find_ours(present.as_ref(), &mut doubtful) {
-            return Ok(Some(written));
+            return Ok(alive(written));
         }
-        let live = present.filter(|record| !record.is_tombstone());
+        let live = present.and_then(alive);
         let expected = revision.as_ref().map_or(Expected::Absent, Expected::Revision);
         let planned = plan(live.clone()).map_err(|error| in_doubt(error, &doubtful))?;
         let outcome = match planned {
             Change::Keep => return Ok(live),
-            Change::Remove => remove(store, call, name, expected),
+            Change::Remove if store.removes_conditionally() => remove(store, call, name, expected),
+            Change::Remove => live.map_or(Ok(None), |record| {
+                write(store, call, name, now, record.into_tombstone(), expected, &mut doubtful).map(alive)
+            }),
             Change::Write(record) => {
-                write(store, call, name, now, *record, expected, &mut doubtful).map(Some)
+                write(store, call, name, now, *record, expected, &mut doubtful).map(alive)
             }
         };
         match outcome {
@@ -62,6 +65,10 @@ pub fn change(
     let what =
         format!("index {name}: others changed its record {MAX_ATTEMPTS} times in a row; try again later");
     Err(in_doubt(last.context(what), &doubtful))
+}
+
+fn alive(record: Record) -> Option<Record> {
+    (!record.is_tombstone()).then_some(record)
 }
 
 fn in_doubt(error: Error, doubtful: &[Record]) -> Error {
@@ -90,25 +97,33 @@ fn read(store: &dyn Store, call: &Call, name: &IndexName) -> Result<(Option<Reco
     }
 }
 
+/// Refused, as far as an answer can tell: the store itself may have had the write, and refused its repetition.
+fn is_refusal(error: &Error) -> bool {
+    matches!(error.status(), Status::Conflict | Status::AlreadyExists)
+}
+
+/// A device that failed may show what will not last. A server that can be asked again shows what it has.
+fn may_not_last(lost: &Error) -> bool {
+    lost.status() == Status::Storage && !lost.is_retryable()
+}
+
 fn remove(
     store: &dyn Store,
     call: &Call,
     name: &IndexName,
     expected: Expected<'_>,
 ) -> Result<Option<Record>> {
-    match expected {
-        Expected::Absent => Ok(None),
-        expected => match store.remove(call, name, expected) {
-            Ok(()) => Ok(None),
-            // Gone is gone, whoever did it.
-            Err(lost) if lost.is_outcome_unknown() && lost.status() != Status::Storage => {
-                match store.get(call, name) {
-                    Ok(None) => Ok(None),
-                    _ => Err(lost),
-                }
-            }
-            Err(error) => Err(error),
+    if matches!(expected, Expected::Absent) {
+        return Ok(None);
+    }
+    match store.remove(call, name, expected) {
+        Ok(()) => Ok(None),
+        // Gone is gone, whoever did it.
+        Err(lost) if lost.is_outcome_unknown() && !may_not_last(&lost) => match store.get(call, name) {
+            Ok(None) => Ok(None),
+            _ => Err(lost),
         },
+        Err(error) => Err(error),
     }
 }
 
@@ -126,25 +141,26 @@ fn write(
     crate::crypto::secret::random(&mut id)?;
     record.note_write(id, now);
     let bytes = record.encode().map_err(|error| error.context(format!("index {name}")))?;
-    match store.put(call, name, &bytes, expected) {
+    let lost = match store.put(call, name, &bytes, expected) {
+        Ok(()) => return Ok(record),
+        Err(lost) if lost.is_outcome_unknown() => lost,
+        Err(error) => return Err(error),
+    };
+    match who_won(store, call, name, id, before, &lost) {
         Ok(()) => Ok(record),
-        Err(lost) if lost.is_outcome_unknown() => {
-            let outcome = who_won(store, call, name, id, before, &lost);
-            match outcome {
-                // Tried again, and not for ever: a store that never answers must not be asked again and again.
-                Err(error) if lost_the_race(&error) && lost.is_retryable() && doubtful.len() < MAX_LOST => {
-                    doubtful.push(record);
-                    Err(error)
-                }
-                // An answer came, and it was a refusal.
-                Err(error) if lost_the_race(&error) && lost.status() == Status::Storage => {
-                    Err(lost.with_outcome_known())
-                }
-                Err(_) => Err(lost),
-                Ok(()) => Ok(record),
-            }
+        // A request that was answered is not on its way any more.
+        Err(error) if lost_the_race(&error) && is_refusal(&lost) => Err(error),
+        Err(error) if lost_the_race(&error) && lost.status() == Status::Throttled => {
+            Err(lost.with_outcome_known())
         }
-        Err(error) => Err(error),
+        // Tried again, and not for ever: a store that never answers must not be asked again and again.
+        Err(error) if lost_the_race(&error) && lost.is_retryable() && doubtful.len() < MAX_LOST => {
+            doubtful.push(record);
+            Err(error)
+        }
+        // An answer came, and it was a refusal.
+        Err(error) if lost_the_race(&error) && may_not_last(&lost) => Err(lost.with_outcome_known()),
+        Err(error) => Err(if is_refusal(&lost) { error } else { lost }),
     }
 }
 
@@ -158,16 +174,23 @@ fn who_won(
     before: Option<[u8; super::WRITE_ID_LEN]>,
     lost: &Error,
 ) -> Result<()> {
-    let Ok((present, _)) = read(store, call, name) else { return Err(lost.clone()) };
-    let ids = present.map(|record| record.write_ids).unwrap_or_default();
+    let ids = match read(store, call, name) {
+        Ok((present, _)) => present.map(|record| record.write_ids).unwrap_or_default(),
+        // Nobody has seen what the refusal speaks of.
+        Err(look) if is_refusal(lost) => return Err(look.with_outcome_unknown()),
+        Err(_) => return Err(lost.clone()),
+    };
     if ids.contains(&id) {
-        // The store may still not have made it durable (a failed fsync): then only a rewrite could tell.
-        return if lost.status() == Status::Storage { Err(lost.clone()) } else { Ok(()) };
+        return if may_not_last(lost) { Err(lost.clone()) } else { Ok(()) };
     }
     // Where what came before is still listed, ours would be too.
     let all_listed = ids.len() < super::MAX_WRITE_IDS || before.is_some_and(|before| ids.contains(&before));
     if all_listed {
         return Err(fail!(Conflict, "index {name}: the write did not happen ({lost})"));
+    }
+    if is_refusal(lost) {
+        let what = "its record was changed many times meanwhile, and whether by this call too can't be told";
+        return Err(fail!(Conflict, "index {name}: {what}: read it and try again").with_outcome_unknown());
     }
     Err(lost.clone())
 }
@@ -243,5 +266,5 @@ pub(crate) fn live_record(store: &dyn Store, call: &Call, name: &IndexName) -> R
 
 /// Removes the record, whatever it is; that there is none is fine.
 pub fn delete(store: &dyn Store, call: &Call, name: &IndexName) -> Result<()> {
-    store.remove(call, name, Expected::Any)
+    remove(store, call, name, Expected::Any).map(drop)
 }
