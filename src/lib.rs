@@ -14,6 +14,7 @@ pub mod crypto;
 pub mod engine;
 pub mod error;
 pub mod ffi;
+mod flight;
 mod generated;
 pub mod index;
 mod keys;

@@ -5,13 +5,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arc_swap::{ArcSwapOption, Guard};
 
-use super::flight::Flight;
 use super::load::{Former, Load, Loaded, Use, ends_only_this_caller, is_passing, is_worth_a_pause};
 use super::loading::{LoadState, Loading, Seat};
 use crate::blob::Record;
 use crate::call::Call;
 use crate::clock::{Clock, SECOND};
 use crate::error::{Error, Result, Status, fail};
+use crate::flight::Flight;
 use crate::keys::Keys;
 use crate::name::IndexName;
 use crate::sys::fork;
@@ -254,7 +254,7 @@ impl Entry {
         match seat {
             Seat::Passenger(flight) => {
                 loader.note_waiting();
-                flight.wait(call)
+                flight.wait(call, "waiting for the KEK")
             }
             Seat::Pilot { flight, generation } => {
                 let pilot = Pilot { entry: self, flight };

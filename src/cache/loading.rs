@@ -2,10 +2,10 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::flight::Flight;
 use super::load::{Loaded, Use};
 use crate::blob::Record;
 use crate::error::{Error, Result};
+use crate::flight::Flight;
 use crate::sys::fork;
 
 /// The state of loading, behind its lock, which is never held while store or KMS is asked.

@@ -1,7 +1,6 @@
 //! KEKs with a lifetime: one entry for each index, found without a lock, loaded once for all who wait.
 
 mod entry;
-mod flight;
 mod load;
 mod loading;
 mod sweeper;
