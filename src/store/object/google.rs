@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use object_store::gcp::{GoogleCloudStorage, GoogleCloudStorageBuilder};
+use object_store::StaticCredentialProvider;
+use object_store::gcp::{GcpCredential, GoogleCloudStorageBuilder};
 
 use super::address::Address;
 use super::clients::{Clients, no_retries, options, retries_of_reads, unusable};
@@ -13,7 +14,9 @@ pub(super) fn connect(address: &Address) -> Result<Clients> {
     let build =
         |builder: GoogleCloudStorageBuilder| builder.build().map_err(|error| unusable(address, &error));
     let reads = build(with_credentials(address).with_retry(retries_of_reads(address)))?;
-    let writes = build(with_the_same(address, &reads).with_retry(no_retries()))?;
+    // One token for both clients.
+    let same = builder(address).with_credentials(Arc::clone(reads.credentials()));
+    let writes = build(same.with_retry(no_retries()))?;
     Ok(Clients::new(reads, writes))
 }
 
@@ -33,20 +36,13 @@ fn with_credentials(address: &Address) -> GoogleCloudStorageBuilder {
     let builder = builder(address);
     let from_environment =
         || std::env::var("GOOGLE_APPLICATION_CREDENTIALS").ok().filter(|path| !path.is_empty());
-    match &address.options.credentials_file {
-        Some(file) => builder.with_application_credentials(file),
-        // An emulator asks for none, and everybody on the way would read a real one.
-        None if address.is_without_tls() => builder.with_skip_signature(true),
-        None => match from_environment() {
-            Some(file) => builder.with_application_credentials(file),
-            None => builder,
-        },
+    if address.is_without_tls() {
+        // An emulator looks at no token, and everybody on the way would read a real one.
+        let none = StaticCredentialProvider::new(GcpCredential { bearer: String::new() });
+        return builder.with_credentials(Arc::new(none));
     }
-}
-
-/// One token for both clients.
-fn with_the_same(address: &Address, other: &GoogleCloudStorage) -> GoogleCloudStorageBuilder {
-    builder(address)
-        .with_credentials(Arc::clone(other.credentials()))
-        .with_skip_signature(address.is_without_tls())
+    match address.options.credentials_file.clone().or_else(from_environment) {
+        Some(file) => builder.with_application_credentials(file),
+        None => builder,
+    }
 }

@@ -143,7 +143,14 @@ impl Answer {
         Answer {
             status,
             code: or(header(&["x-ms-error-code"]), element(body, "Code")),
-            words: element(body, "Message").chars().take(MAX_WORDS).collect(),
+            // Azure's go on with the request's id and the time.
+            words: element(body, "Message")
+                .lines()
+                .next()
+                .unwrap_or_default()
+                .chars()
+                .take(MAX_WORDS)
+                .collect(),
             request_id: or(
                 header(&["x-amz-request-id", "x-ms-request-id", "x-guploader-uploadid"]),
                 element(body, "RequestId"),
