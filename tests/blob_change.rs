@@ -210,9 +210,9 @@ fn a_refusal_of_our_own_write_is_a_success() {
 
 #[test]
 fn a_refusal_of_nothing_is_tried_again() {
-    let bucket = Bucket::with(&[Fault::Refused; 10]);
+    let bucket = Bucket::with(&[Fault::Refused; 5]);
     create(&bucket).unwrap();
-    bucket.faults.lock().unwrap().extend([Fault::Refused; 10]);
+    bucket.faults.lock().unwrap().extend([Fault::Refused; 5]);
     push(&bucket, 2).unwrap();
     assert_eq!(bucket.record().envelope_version, 2);
 }
@@ -230,13 +230,14 @@ fn only_a_seen_record_already_exists() {
 }
 
 #[test]
-fn a_refusal_for_ever_is_a_conflict() {
-    let bucket = Bucket::with(&[Fault::Refused; 64]);
-    create(&bucket).unwrap_err();
+fn a_store_that_refuses_for_no_reason_is_not_believed() {
     let bucket = Bucket::with(&[Fault::Refused; 100]);
     let error = create(&bucket).unwrap_err();
-    assert_eq!((error.status(), error.is_outcome_unknown()), (Status::Conflict, false), "{error}");
+    assert_eq!((error.status(), error.is_outcome_unknown()), (Status::Storage, false), "{error}");
+    assert!(error.is_retryable() && error.message().contains("nobody has changed"), "{error}");
     assert!(bucket.records.get(&Call::unbounded(), &name()).unwrap().is_none());
+    let error = push(&bucket, 2).unwrap_err();
+    assert_eq!((error.status(), error.is_outcome_unknown()), (Status::Storage, false), "{error}");
 }
 
 #[test]

@@ -1,6 +1,10 @@
 //! How a record changes: read, merge, write if unchanged, find out whose write it was. Every write of the
 //! library goes through [`change`]; nothing writes blindly.
 
+use std::time::Duration;
+
+use backon::BackoffBuilder;
+
 use super::{Blob, Kind, Record};
 use crate::call::Call;
 use crate::error::{Error, Result, Status, fail};
@@ -12,6 +16,9 @@ const MAX_ATTEMPTS: usize = 64;
 
 /// How many answers in a row may be lost before that is the answer.
 const MAX_LOST: usize = 3;
+
+/// How often a write may be refused although the record is as it was.
+const MAX_GROUNDLESS: usize = 10;
 
 /// What a plan makes of the record that it is shown.
 pub enum Change {
@@ -34,45 +41,77 @@ pub fn change(
     now: i64,
     plan: &mut dyn FnMut(Option<Record>) -> Result<Change>,
 ) -> Result<Option<Record>> {
-    let mut last = None;
     // Written without an answer: such a write may still arrive while the next one is tried.
     let mut doubtful: Vec<Record> = Vec::new();
+    let outcome = try_again(store, call, name, now, plan, &mut doubtful);
+    outcome.map_err(|error| if doubtful.is_empty() { error } else { error.with_outcome_unknown() })
+}
+
+fn try_again(
+    store: &dyn Store,
+    call: &Call,
+    name: &IndexName,
+    now: i64,
+    plan: &mut dyn FnMut(Option<Record>) -> Result<Change>,
+    doubtful: &mut Vec<Record>,
+) -> Result<Option<Record>> {
+    let mut last: Option<(Option<Revision>, Error)> = None;
+    let mut waits = waits();
     for _ in 0..MAX_ATTEMPTS {
-        call.check("writing the envelope record").map_err(|error| in_doubt(error, &doubtful))?;
-        let (present, revision) = read(store, call, name).map_err(|error| in_doubt(error, &doubtful))?;
-        if let Some(written) = find_ours(present.as_ref(), &mut doubtful) {
+        call.check("writing the envelope record")?;
+        let (present, revision) = read(store, call, name)?;
+        if let Some(written) = find_ours(present.as_ref(), doubtful) {
             return Ok(alive(written));
+        }
+        // Refused, and nothing has changed: someone else is at it, or the store is not itself.
+        if let Some((refused, error)) = &last
+            && *refused == revision
+        {
+            call.sleep(waits.next().ok_or_else(|| groundless(name, error))?)?;
         }
         let live = present.and_then(alive);
         let expected = revision.as_ref().map_or(Expected::Absent, Expected::Revision);
-        let planned = plan(live.clone()).map_err(|error| in_doubt(error, &doubtful))?;
-        let outcome = match planned {
+        let outcome = match plan(live.clone())? {
             Change::Keep => return Ok(live),
             Change::Remove if store.removes_conditionally() => remove(store, call, name, expected),
             Change::Remove => live.map_or(Ok(None), |record| {
-                write(store, call, name, now, record.into_tombstone(), expected, &mut doubtful).map(alive)
+                write(store, call, name, now, record.into_tombstone(), expected, doubtful).map(alive)
             }),
-            Change::Write(record) => {
-                write(store, call, name, now, *record, expected, &mut doubtful).map(alive)
-            }
+            Change::Write(record) => write(store, call, name, now, *record, expected, doubtful).map(alive),
         };
         match outcome {
-            Err(error) if lost_the_race(&error) => last = Some(error),
-            outcome => return outcome.map_err(|error| in_doubt(error, &doubtful)),
+            Err(error) if lost_the_race(&error) => last = Some((revision, error)),
+            outcome => return outcome,
         }
     }
+    let last = last.map(|(_, error)| error);
     let last = last.unwrap_or_else(|| fail!(Conflict, "index {name}: its envelope record keeps changing"));
     let what =
         format!("index {name}: others changed its record {MAX_ATTEMPTS} times in a row; try again later");
-    Err(in_doubt(last.context(what), &doubtful))
+    Err(last.context(what))
+}
+
+/// The pauses of a write that is refused although nothing has changed: about a second in all.
+fn waits() -> impl Iterator<Item = Duration> {
+    backon::ExponentialBuilder::new()
+        .with_min_delay(Duration::from_millis(5))
+        .with_max_delay(Duration::from_millis(200))
+        .with_max_times(MAX_GROUNDLESS)
+        .with_jitter()
+        .build()
+}
+
+fn groundless(name: &IndexName, error: &Error) -> Error {
+    fail!(
+        Storage,
+        "index {name}: the store refuses the write again and again, though nobody has changed the record ({error}): try \
+         again later"
+    )
+    .with_retryable(true)
 }
 
 fn alive(record: Record) -> Option<Record> {
     (!record.is_tombstone()).then_some(record)
-}
-
-fn in_doubt(error: Error, doubtful: &[Record]) -> Error {
-    if doubtful.is_empty() { error } else { error.with_outcome_unknown() }
 }
 
 /// The write of this change that the present record says has happened, if one has.

@@ -197,7 +197,7 @@ def test_one_check_for_all_threads(place):
     with place.through_proxy() as store, concurrent.futures.ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda number: write("create", store, f"index {number}"), range(16)))
         assert len(store.list()) == 16
-        puts = [line for line in place.proxy.requests() if line.method == "PUT" and "/.cyborg_kms/" in line.path]
+        puts = [line for line in place.proxy.requests() if line.method == "PUT" and "/probe-" in urllib.parse.unquote(line.path)]
         assert len(puts) == 3, puts
 
 
