@@ -62,6 +62,11 @@ impl Call {
         self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
     }
 
+    /// Whether its time has passed.
+    pub fn is_over(&self) -> bool {
+        self.remaining() == Some(Duration::ZERO)
+    }
+
     /// `CANCELLED` or, when the time is over, `TIMEOUT`; `what` is what was being done.
     pub fn check(&self, what: &str) -> Result<()> {
         if self.cancel.as_ref().is_some_and(CancelToken::is_cancelled) {

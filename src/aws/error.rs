@@ -31,6 +31,12 @@ pub struct Asked<'a> {
     pub resource: &'a str,
 }
 
+impl std::fmt::Display for Asked<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} of {}", self.action, self.resource)
+    }
+}
+
 /// The error of a failed request.
 pub fn error<E>(asked: Asked<'_>, failed: SdkError<E, HttpResponse>) -> Error
 where
@@ -52,7 +58,7 @@ where
         SdkError::ResponseError(answer) => broken_answer(answer.raw(), &causes(&failed)),
         _ => fail!(Internal, "the request can't be made: {}", causes(&failed)),
     });
-    meaning.context(format!("{} of {}", asked.action, asked.resource))
+    meaning.context(asked)
 }
 
 fn no_answer() -> Error {
@@ -85,6 +91,10 @@ fn refused<E: ProvideErrorMetadata>(error: &E, answer: Option<&HttpResponse>) ->
     // A code may come with its namespace in front or an address behind.
     let code = code.rsplit('#').next().unwrap_or_default().split(':').next().unwrap_or_default();
     let message = error.message().unwrap_or_default();
+    if (200..300).contains(&http_status) {
+        let advice = "check endpoint, and who answers there";
+        return fail!(Corrupt, "AWS answered with success and with garbage (HTTP {http_status}); {advice}");
+    }
     let Refusal { status, advice } = meaning(code, message, http_status);
     let shown = if code.is_empty() { format!("HTTP {http_status}") } else { code.to_owned() };
     let request_id = answer.and_then(RequestId::request_id).or_else(|| error.meta().request_id());

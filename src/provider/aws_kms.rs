@@ -66,7 +66,7 @@ impl AwsKms {
         wrapped: &WrappedKek,
     ) -> Result<Zeroizing<Vec<u8>>> {
         let asked = Asked { action: "kms:Decrypt", resource: key_id };
-        let plaintext = self.run(call, "kms:Decrypt", async |client: Client| {
+        let plaintext = self.run(call, &asked.to_string(), async |client: Client| {
             let mut request =
                 client.decrypt().key_id(key_id).ciphertext_blob(Blob::new(wrapped.wrapped_kek.as_slice()));
             if wrapped.binding == Binding::IndexName {
@@ -87,7 +87,7 @@ impl Provider for AwsKms {
         let key_id = &self.slot.key_id;
         let asked = Asked { action: "kms:Encrypt", resource: key_id };
         let binding = if self.slot.cyborgdb_compatible { Binding::None } else { Binding::IndexName };
-        let ciphertext = self.run(call, "kms:Encrypt", async |client: Client| {
+        let ciphertext = self.run(call, &asked.to_string(), async |client: Client| {
             let mut request = client.encrypt().key_id(key_id).plaintext(Blob::new(kek.expose().as_slice()));
             if binding == Binding::IndexName {
                 request = request.encryption_context(CONTEXT, name.as_str());

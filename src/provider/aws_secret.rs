@@ -60,7 +60,7 @@ impl AwsSecret {
         let secret = self.latest(key_id, anew);
         self.clients.run(
             call,
-            "secretsmanager:GetSecretValue",
+            &asked(key_id).to_string(),
             |config| {
                 let mut config = aws_sdk_secretsmanager::config::Builder::from(config);
                 if let Some(endpoint) = &self.slot.endpoint {
@@ -129,10 +129,13 @@ fn key(secret: &Secret) -> Result<&SecretKey> {
     secret.key.get().ok_or_else(missing)?.as_ref().map_err(Clone::clone)
 }
 
+fn asked(key_id: &str) -> Asked<'_> {
+    Asked { action: "secretsmanager:GetSecretValue", resource: key_id }
+}
+
 async fn fetch(client: &Client, arena: &Arc<Arena>, key_id: &str) -> Result<SecretKey> {
-    let asked = Asked { action: "secretsmanager:GetSecretValue", resource: key_id };
     let answer = client.get_secret_value().secret_id(key_id).send().await;
-    let answer = answer.map_err(|failed| error(asked, failed))?;
+    let answer = answer.map_err(|failed| error(asked(key_id), failed))?;
     let wrong = |what: String| {
         fail!(
             Config,

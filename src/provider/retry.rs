@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::call::Call;
-use crate::error::Result;
+use crate::error::{Result, Status};
 use crate::registry::Slot;
 
 /// Repeats what failed for a passing reason, with exponential backoff and jitter, `max_retries` times and within
@@ -16,8 +16,13 @@ pub fn with_retries<T>(
 ) -> Result<T> {
     let call = call.within(slot.deadline);
     let mut waits = backoff(slot.max_retries);
+    let mut former = None;
     loop {
         let error = match attempt(&call) {
+            // The deadline came while it was tried once more: why it was tried again says more.
+            Err(error) if error.status() == Status::Timeout && call.is_over() => {
+                return Err(former.unwrap_or(error));
+            }
             Err(error) if error.is_retryable() => error,
             result => return result,
         };
@@ -27,6 +32,7 @@ pub fn with_retries<T>(
             return Err(error);
         }
         on_retry();
+        former = Some(error);
         call.sleep(wait)?;
     }
 }
