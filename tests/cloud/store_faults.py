@@ -1,20 +1,17 @@
 """Writes whose answers are lost, halved, late or lies: what was acknowledged is true.
 
-    build/venv/bin/python -m tests.cloud.store_faults [SERVER…]
-
-Needs scripts/setup.sh, and the library: CYBORG_KMS_LIBRARY, or target/{debug,release}.
+build/venv/bin/python -m tests.cloud.run store_faults
 """
 
-import sys
 import threading
 
-from tests.cloud.stores import Place, object_of, read, refused, write
 from tests.interop.format import Fields
 from tests.python.cyborg_kms import KmsError
-from tests.python.runner import run
-from tests.services import SERVERS, faults, started
+from tests.services import faults
 
-ON = ("localstack", "gcs", "azurite")
+from .records import object_of, on_each, read, refused, write
+
+SERVERS = ("localstack", "gcs", "azurite")
 # A request that hangs is given up after this.
 BRIEF = {"request_timeout": "1s"}
 WRITE_IDS = 15  # the slot of the record
@@ -54,7 +51,7 @@ def on_write(place, fault, times=1):
     return place.proxy.on(fault, times=times, method="PUT", path="config")
 
 
-def test_a_lost_answer_of_a_create_is_found_out(place):
+def each_a_lost_answer_of_a_create_is_found_out(place):
     with place.through_proxy(**BRIEF) as store:
         for what, fault in (APPLIED | NOT_APPLIED).items():
             rule = on_write(place, fault)
@@ -65,7 +62,7 @@ def test_a_lost_answer_of_a_create_is_found_out(place):
             refused("ALREADY_EXISTS", write, "create", store, what)
 
 
-def test_a_lost_answer_of_a_push_is_found_out(place):
+def each_a_lost_answer_of_a_push_is_found_out(place):
     with place.through_proxy(**BRIEF) as store:
         write("create", store, "a")
         for number, (what, fault) in enumerate((APPLIED | NOT_APPLIED).items(), 2):
@@ -76,7 +73,7 @@ def test_a_lost_answer_of_a_push_is_found_out(place):
             assert len(ids(place, "a")) == min(number, 16), f"{what}: it was written twice"
 
 
-def test_a_late_write_changes_nothing(place):
+def each_a_late_write_changes_nothing(place):
     """The answer does not come in time, the write is tried anew, and then the first one arrives."""
     with place.through_proxy(**BRIEF) as store:
         write("create", place.store, "b")
@@ -91,14 +88,14 @@ def test_a_late_write_changes_nothing(place):
             assert ids(place, name)[-2] == Fields.root(before).bytes(WRITE_IDS)[-16:], "the late one came between"
 
 
-def test_a_slow_answer_is_waited_for(place):
+def each_a_slow_answer_is_waited_for(place):
     with place.through_proxy() as store:
         rule = on_write(place, faults.late(0.5))
         write("create", store, "a")
         assert rule.hits == 1 and len(ids(place, "a")) == 1
 
 
-def test_another_creator_is_told_from_ourselves(place):
+def each_another_creator_is_told_from_ourselves(place):
     """The server refuses our create because another's was faster, and that answer is lost."""
     with place.through_proxy(**BRIEF) as store:
         for what, fault in APPLIED.items():
@@ -116,7 +113,7 @@ def test_another_creator_is_told_from_ourselves(place):
             assert read(place.store, what)["key_id"] == "theirs"
 
 
-def test_another_writer_is_not_overwritten(place):
+def each_another_writer_is_not_overwritten(place):
     """Someone pushes while our push is on its way: ours comes on top, with theirs in the record's past."""
     with place.through_proxy() as store:
         write("create", store, "a")
@@ -130,7 +127,7 @@ def test_another_writer_is_not_overwritten(place):
         assert rule.hits == 1 and read(place.store, "a")["key_id"] == "ours" and len(ids(place, "a")) == 3
 
 
-def test_faults_without_end_are_told_as_they_are(place):
+def each_faults_without_end_are_told_as_they_are(place):
     expected = {
         "reset before": ("STORAGE", True),
         "closed before": ("STORAGE", True),
@@ -158,7 +155,7 @@ def test_faults_without_end_are_told_as_they_are(place):
             place.proxy.clear()
 
 
-def test_a_store_that_asks_for_fewer_requests(place):
+def each_a_store_that_asks_for_fewer_requests(place):
     with place.through_proxy() as store:
         write("create", store, "b")
         for fault, code in [(faults.slow_down(retry_after=7), "SlowDown"), (faults.too_many(retry_after=7), "")]:
@@ -171,7 +168,7 @@ def test_a_store_that_asks_for_fewer_requests(place):
         refused("THROTTLED", store.get, "b")
 
 
-def test_a_delete_whose_answer_is_lost(place):
+def each_a_delete_whose_answer_is_lost(place):
     with place.through_proxy(**BRIEF) as store:
         # Azure's are sent as a batch.
         method = "POST" if place.server.name == "azurite" else "DELETE"
@@ -194,7 +191,7 @@ def test_a_delete_whose_answer_is_lost(place):
             store.delete(what)
 
 
-def test_a_read_is_tried_again(place):
+def each_a_read_is_tried_again(place):
     write("create", place.store, "a")
     with place.through_proxy(**BRIEF) as store:
         for what, fault in {
@@ -218,32 +215,21 @@ def test_a_read_is_tried_again(place):
         refused("TIMEOUT", store.list, words=["request_timeout"])
 
 
-def test_the_check_of_the_store_and_its_faults(place):
+def each_the_check_of_the_store_and_its_faults(place):
     """Its answers are lost like all others: the write that waits for it says so, and did not happen."""
     for what, fault in (APPLIED | NOT_APPLIED).items():
         place.proxy.clear()
         with place.through_proxy(**BRIEF) as store:
-            place.proxy.on(fault, method="PUT", path="probe")
+            rule = place.proxy.on(fault, method="PUT", path="probe")
             try:
                 write("create", store, what)
             except KmsError as error:
                 assert not error.outcome_unknown and error.status_name in ("TIMEOUT", "THROTTLED", "STORAGE"), error
                 refused("NOT_FOUND", place.store.get, what)
                 write("create", store, what)
-            assert read(place.store, what)["version"] == 1
+            assert rule.hits == 1 and read(place.store, what)["version"] == 1
     left = [key for key in place.bucket.keys() if "probe-" in key]
     assert left == [], left
 
 
-def main(names):
-    servers = [SERVERS[name]() for name in names or ON]
-    with started(*servers):
-        failed = 0
-        for server in servers:
-            print(f"-- {server.name}")
-            failed |= run(globals(), lambda: Place(server))
-    return failed
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+globals().update(on_each(SERVERS, globals()))

@@ -1,88 +1,26 @@
-"""Records on object stores: the same tests on each cloud, then what each is to be refused for.
+"""Records on object stores: the same tests on each cloud.
 
-    build/venv/bin/python -m tests.cloud.stores [SERVER…]
-
-Needs scripts/setup.sh, and the library: CYBORG_KMS_LIBRARY, or target/{debug,release}.
+build/venv/bin/python -m tests.cloud.run stores
 """
 
 import concurrent.futures
 import contextlib
 import os
 import pathlib
-import sys
 import tempfile
 import urllib.parse
 
-from tests.cloud.buckets import bucket_on, environment
-from tests.python.cyborg_kms import Blob, Engine, KmsError, Store
-from tests.python.runner import run
-from tests.services import SERVERS, Proxy, started
+from tests.python.cyborg_kms import Engine, KmsError, Store
+from tests.services import Proxy
 
-SAMPLE = {
-    "kms_name": "prod",
-    "provider": "aws-kms",
-    "key_id": "arn:aws:kms:us-east-1:123456789012:key/abcd",
-    "region": "us-east-1",
-    "wrapped_kek": bytes(range(60)),
-    "version": 1,
-    "created_at": 1763760000,
-}
-ON = ("localstack", "ministack", "gcs", "azurite")
+from .records import SAMPLE, object_of, on_each, read, refused, write
+
+SERVERS = ("localstack", "ministack", "gcs", "azurite")
 # Names that begin each other, and characters that sort before the ending's dot.
 NAMES = ["a", "a-b", "a.b", "a b", "a/b", "ab", "..", "ü", "%", "a-", "z" * 220, "~", "A", "_", "a-b-c", "0"]
 
 
-class Place:
-    """A bucket on a server, a proxy in front of that, and the environment with its credentials."""
-
-    def __init__(self, server):
-        self.server = server
-
-    def __enter__(self):
-        with contextlib.ExitStack() as stack:
-            stack.enter_context(environment(self.server.variables()))
-            self.proxy = stack.enter_context(Proxy(self.server.url))
-            self.bucket = bucket_on(self.server)
-            self.store = stack.enter_context(self.bucket.open())
-            self.ends = stack.pop_all()
-        return self
-
-    def __exit__(self, *_):
-        self.ends.close()
-
-    def through_proxy(self, **query):
-        """The same store, by way of the proxy."""
-        return self.bucket.open(endpoint=self.proxy.url, **query)
-
-
-def object_of(name, prefix="db/"):
-    """Where the record of an index lies."""
-    return f"{prefix}_catalog/config/{urllib.parse.quote(name, safe='._-').replace('~', '%7E')}.kms.cat"
-
-
-def write(verb, store, name, **fields):
-    with Blob.make(**(SAMPLE | fields)) as blob:
-        getattr(store, verb)(name, blob)
-
-
-def read(store, name):
-    with store.get(name) as blob:
-        return {field: blob.get(field) for field in SAMPLE}
-
-
-def refused(status, call, *arguments, words=(), **more):
-    """The error of a call that must fail so."""
-    try:
-        call(*arguments, **more)
-    except KmsError as error:
-        assert error.status_name == status, f"{status} was expected: {error}"
-        for word in words:
-            assert word in error.message, f"{word!r} is missing in: {error}"
-        return error
-    raise AssertionError(f"it was not refused with {status}")
-
-
-def test_create_get_push_delete(place):
+def each_create_get_push_delete(place):
     store = place.store
     refused("NOT_FOUND", store.get, "a")
     store.delete("a")
@@ -101,12 +39,12 @@ def test_create_get_push_delete(place):
     assert read(store, "a") == SAMPLE
 
 
-def test_the_check_leaves_nothing(place):
+def each_the_check_leaves_nothing(place):
     write("create", place.store, "a")
     assert place.bucket.keys() == [object_of("a")], place.bucket.keys()
 
 
-def test_names_are_the_objects(place):
+def each_names_are_the_objects(place):
     for prefix in ("", "one", "one/two%20three"):
         with place.bucket.open(prefix) as store:
             for name in NAMES:
@@ -122,7 +60,7 @@ def in_order(names):
     return sorted(names, key=lambda name: object_of(name, "").removesuffix(".kms.cat"))
 
 
-def test_foreign_objects_are_passed_over(place):
+def each_foreign_objects_are_passed_over(place):
     write("create", place.store, "b")
     record = place.bucket.get(object_of("b"))
     for key in ["", "x", "sub/a.kms.cat", "%2f.kms.cat", "ü.kms.cat", ".kms.cat", "a.kms.cat.old", "a b.kms.cat"]:
@@ -135,7 +73,7 @@ def test_foreign_objects_are_passed_over(place):
     assert place.store.list() == ["b"]
 
 
-def test_a_listing_goes_on_from_where_it_stopped(place):
+def each_a_listing_goes_on_from_where_it_stopped(place):
     for name in NAMES:
         write("create", place.store, name)
     order = in_order(NAMES)
@@ -151,7 +89,7 @@ def test_a_listing_goes_on_from_where_it_stopped(place):
     assert seen == order[:3]
 
 
-def test_what_visits_may_use_the_store(place):
+def each_what_visits_may_use_the_store(place):
     for name in ("a", "b", "c"):
         write("create", place.store, name)
 
@@ -163,7 +101,7 @@ def test_what_visits_may_use_the_store(place):
     assert place.store.list() == []
 
 
-def test_many_pages(place):
+def each_many_pages(place):
     write("create", place.store, "first")
     record = place.bucket.get(object_of("first"))
     names = [f"index-{number:04}" for number in range(2100)]
@@ -176,7 +114,7 @@ def test_many_pages(place):
         assert store.list(names[1999]) == names[2000:]
 
 
-def test_what_is_no_record_is_corrupt(place):
+def each_what_is_no_record_is_corrupt(place):
     for data, words in [(b"x" * ((1 << 20) + 1), ["larger than 1048576 bytes"]), (b"garbage", ["damaged"]), (b"", [])]:
         place.bucket.put(object_of("a"), data)
         refused("CORRUPT", place.store.get, "a", words=words)
@@ -186,14 +124,14 @@ def test_what_is_no_record_is_corrupt(place):
     assert place.bucket.get(object_of("a")) is None
 
 
-def test_opening_asks_nobody(place):
+def each_opening_asks_nobody(place):
     with place.through_proxy() as store:
         assert place.proxy.requests() == []
         refused("NOT_FOUND", store.get, "a")
         assert place.proxy.count() == place.proxy.count("GET") == 1
 
 
-def test_one_check_for_all_threads(place):
+def each_one_check_for_all_threads(place):
     with place.through_proxy() as store, concurrent.futures.ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda number: write("create", store, f"index {number}"), range(16)))
         assert len(store.list()) == 16
@@ -201,7 +139,7 @@ def test_one_check_for_all_threads(place):
         assert len(puts) == 3, puts
 
 
-def test_one_of_many_creators_wins(place):
+def each_one_of_many_creators_wins(place):
     for number in range(5):
         name = f"index {number}"
 
@@ -219,7 +157,7 @@ def test_one_of_many_creators_wins(place):
         assert len(winners) == 1 and read(place.store, name)["key_id"] == str(winners[0])
 
 
-def test_a_child_uses_the_parents_store(place):
+def each_a_child_uses_the_parents_store(place):
     write("create", place.store, "a")
     child = os.fork()
     if child == 0:
@@ -233,7 +171,7 @@ def test_a_child_uses_the_parents_store(place):
     assert place.store.list() == ["a", "b"]
 
 
-def test_a_missing_bucket(place):
+def each_a_missing_bucket(place):
     place.bucket.name += "x"
     for call in ("get", "list", "create", "push"):
         with place.bucket.open() as store:
@@ -245,7 +183,7 @@ def test_a_missing_bucket(place):
             assert not error.retryable and not error.outcome_unknown, error
 
 
-def test_an_engine_on_it(place):
+def each_an_engine_on_it(place):
     with tempfile.TemporaryDirectory() as folder:
         key = pathlib.Path(folder) / "wrap.key"
         url, _, query = place.bucket.url().partition("?")
@@ -260,7 +198,7 @@ def test_an_engine_on_it(place):
         assert place.store.list() == ["orders"]
 
 
-def test_nobody_listens(place):
+def each_nobody_listens(place):
     with Proxy(place.server.url) as gone:
         url = place.bucket.url(endpoint=gone.url)
     with Store.open(url) as store:
@@ -269,15 +207,4 @@ def test_nobody_listens(place):
             assert error.retryable and not error.outcome_unknown, error
 
 
-def main(names):
-    servers = [SERVERS[name]() for name in names or ON]
-    with started(*servers):
-        failed = 0
-        for server in servers:
-            print(f"-- {server.name}")
-            failed |= run(globals(), lambda: Place(server))
-    return failed
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+globals().update(on_each(SERVERS, globals()))

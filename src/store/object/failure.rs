@@ -189,6 +189,9 @@ fn denied(cloud: Cloud, action: Action, code: &str) -> String {
         "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "AuthenticationFailed" | "InvalidToken" => {
             "the server does not know these credentials: check them".to_owned()
         }
+        "AuthorizationFailure" => {
+            format!("check the credentials and the account's network rules, and allow {}", action.permission(cloud))
+        }
         _ => {
             let absent = match (cloud, action) {
                 (Cloud::S3, Action::Read) => {

@@ -118,7 +118,7 @@ impl ObjectStore {
         let missing = || {
             fail!(
                 Storage,
-                "{}: the server names no state of the record of index {name}: use another",
+                "{}: the server names no ETag or generation of the record of index {name}: is this an object store?",
                 self.address
             )
         };
