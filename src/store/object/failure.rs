@@ -190,7 +190,10 @@ fn denied(cloud: Cloud, action: Action, code: &str) -> String {
             "the server does not know these credentials: check them".to_owned()
         }
         "AuthorizationFailure" => {
-            format!("check the credentials and the account's network rules, and allow {}", action.permission(cloud))
+            format!(
+                "check the credentials and the account's network rules, and allow {}",
+                action.permission(cloud)
+            )
         }
         _ => {
             let absent = match (cloud, action) {
