@@ -9,6 +9,7 @@ import os
 
 from tests.python.cyborg_kms import Store
 from tests.services import Proxy, faults
+from tests.services.server import ROOT
 
 from .buckets import environment
 from .records import Ground, object_of, read, refused, write
@@ -55,13 +56,20 @@ def policy(*statements):
     return json.dumps({"Version": "2012-10-17", "Statement": made})
 
 
+def policy_of_the_manual(ground):
+    """The one of docs/stores.md, for this bucket."""
+    text = (ROOT / "docs" / "stores.md").read_text()
+    text = text.partition("```json\n")[2].partition("```")[0]
+    return text.replace("acme-db/prod", f"{ground.bucket.name}/db").replace("acme-db", ground.bucket.name)
+
+
 @contextlib.contextmanager
-def user(place, ground, *statements):
-    """The environment of a user with this policy, which moto's IAM enforces."""
+def user(place, ground, document=None):
+    """The store of a user with this policy, which moto's IAM enforces."""
     iam, name = place.moto.client("iam"), place.name("user")
     iam.create_user(UserName=name)
-    if statements:
-        iam.put_user_policy(UserName=name, PolicyName="may", PolicyDocument=policy(*statements))
+    if document:
+        iam.put_user_policy(UserName=name, PolicyName="may", PolicyDocument=document)
     key = iam.create_access_key(UserName=name)["AccessKey"]
     keys = {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
     place.moto.check_iam()
@@ -85,7 +93,7 @@ def test_who_may_not_is_told_what_is_missing(place):
                 error = refused("ACCESS_DENIED", call, words=[word])
                 assert error.provider_code == "AccessDenied" and not error.retryable and not error.outcome_unknown, error
         here, objects = f"arn:aws:s3:::{ground.bucket.name}", f"arn:aws:s3:::{ground.bucket.name}/db/_catalog/*"
-        with user(place, ground, ("s3:GetObject", objects), ("s3:ListBucket", here)) as reader:
+        with user(place, ground, policy(("s3:GetObject", objects), ("s3:ListBucket", here))) as reader:
             assert read(reader, "a")["version"] == 1 and reader.list() == ["a"]
             error = refused("ACCESS_DENIED", write, "create", reader, "b", words=["s3:PutObject", "keeps conditions"])
             assert not error.outcome_unknown, error
@@ -95,9 +103,7 @@ def test_who_may_not_is_told_what_is_missing(place):
 
 def test_the_policy_of_the_manual_suffices(place):
     with Ground(place.moto) as ground:
-        here, objects = f"arn:aws:s3:::{ground.bucket.name}", f"arn:aws:s3:::{ground.bucket.name}/db/_catalog/*"
-        allowed = [["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], objects], ["s3:ListBucket", here]
-        with user(place, ground, *allowed) as store:
+        with user(place, ground, policy_of_the_manual(ground)) as store:
             write("create", store, "a")
             write("push", store, "a", key_id="x")
             assert store.list() == ["a"]
@@ -108,7 +114,8 @@ def test_the_policy_of_the_manual_suffices(place):
 def test_who_may_not_remove_leaves_the_checks_object(place):
     with Ground(place.moto) as ground:
         here, objects = f"arn:aws:s3:::{ground.bucket.name}", f"arn:aws:s3:::{ground.bucket.name}/*"
-        with user(place, ground, (["s3:GetObject", "s3:PutObject"], objects), ("s3:ListBucket", here)) as store:
+        allowed = policy((["s3:GetObject", "s3:PutObject"], objects), ("s3:ListBucket", here))
+        with user(place, ground, allowed) as store:
             write("create", store, "a")
             assert store.list() == ["a"]
         left = [key for key in ground.bucket.keys() if key.startswith("db/_catalog/.cyborg_kms/probe-")]
