@@ -45,7 +45,8 @@ impl<T: Clone> Flight<T> {
         self.end(Outcome::Abandoned);
     }
 
-    /// The result, or `None` where it was abandoned. Fails when the waiting call ends before.
+    /// The result, or `None` where it was abandoned. Fails when the waiting call ends before;
+    /// `what` says what for.
     pub(crate) fn wait(&self, call: &Call, what: &str) -> Result<Option<T>> {
         let mut outcome = self.lock();
         loop {
