@@ -27,6 +27,9 @@ use crate::store::Store;
 /// So many indexes are opened at once by `open_index_async`.
 const MAX_OPENERS: usize = 64;
 
+/// So many slots with recipients are asked at once.
+const MAX_HEDGES: usize = 256;
+
 /// After a failed refresh the next one is tried this much later, while the lifetime lasts.
 const REFRESH_PAUSE: u64 = 2 * SECOND;
 
@@ -46,6 +49,8 @@ pub struct Core {
     pub(super) runtime: Arc<Runtime>,
     /// Threads that open indexes. Apart from those of the callbacks, which they wait for.
     pub(super) openers: Runtime,
+    /// Threads that ask one of several slots each. Apart from those of the callbacks, too.
+    pub(super) hedges: Runtime,
     #[cfg_attr(not(feature = "net"), expect(dead_code, reason = "no provider needs it"))]
     pub(super) network: Arc<Network>,
     pub(super) counters: Counters,
@@ -84,6 +89,7 @@ impl Core {
             clock,
             runtime: Arc::default(),
             openers: Runtime::with_threads(MAX_OPENERS),
+            hedges: Runtime::with_threads(MAX_HEDGES),
             network,
             counters: Counters::default(),
             metrics: Metrics::default(),
@@ -99,6 +105,7 @@ impl Core {
         let wait = move || {
             last.sweeper.end();
             last.openers.end();
+            last.hedges.end();
             last.runtime.end();
         };
         if runtime::is_library_thread() {

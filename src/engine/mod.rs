@@ -10,6 +10,7 @@ mod metrics;
 mod open;
 mod open_async;
 mod providers;
+mod recipients;
 mod refresh;
 mod scope;
 mod slots;
