@@ -103,6 +103,13 @@ typedef void (*cyborg_kms_index_callback)(cyborg_kms_status status,
                                           cyborg_kms_error *error,
                                           void *user_data);
 
+// Hears of each audit event, as a JSON object (`docs/format.md`, part 6): the line as it is in the file, or the event
+// alone (without `seq`, `prev` and `mac`) where there is no file or it can't be written. Borrowed for the call.
+//
+// Runs on the thread of the operation, several at once, and the operation waits for it; `seq` tells the order. It must
+// not call the library.
+typedef void (*cyborg_kms_audit_callback)(const char *event_json, void *user_data);
+
 // Settings for everything that is called through a scope; `cyborg_kms_engine_scope`.
 typedef struct {
     // `sizeof(cyborg_kms_scope_options)`.
@@ -137,6 +144,8 @@ typedef struct {
     uint64_t store_reads;
     // Records written or removed.
     uint64_t store_writes;
+    // Audit events that could not be written.
+    uint64_t audit_failures;
 } cyborg_kms_stats;
 
 // What a rotation changes: one of the `CYBORG_KMS_ROTATE_*` constants.
@@ -160,9 +169,6 @@ typedef bool (*cyborg_kms_progress_callback)(uint64_t done,
                                              const char *index_name,
                                              cyborg_kms_status status,
                                              void *user_data);
-
-// Hears of each audit event, as a JSON object.
-typedef void (*cyborg_kms_audit_callback)(const char *event_json, void *user_data);
 
 // How much is logged: one of the `CYBORG_KMS_LOG_*` constants.
 typedef uint32_t cyborg_kms_log_level;
@@ -352,6 +358,54 @@ void cyborg_kms_index_open_async(cyborg_kms_engine *engine,
                                  const cyborg_kms_open_options *options,
                                  cyborg_kms_index_callback callback,
                                  void *user_data);
+
+// Gives the engine's audit events to a callback, besides the file of `audit.path` or without one; NULL ends it.
+// Returns when no thread is in the former callback any more, so that its `user_data` may then be freed.
+//
+// Any thread, but not from within the callback. Returns `INVALID_ARGUMENT` (NULL engine).
+//
+// Pointers:
+// `engine` is NULL or has not been freed; `callback` may be called with `user_data` from any thread until this is called
+// again, or the engine and its indexes are freed; `error` is NULL or a valid place.
+cyborg_kms_status cyborg_kms_engine_set_audit_callback(cyborg_kms_engine *engine,
+                                                       cyborg_kms_audit_callback callback,
+                                                       void *user_data,
+                                                       cyborg_kms_error **error);
+
+// Finds the first line of an audit log that was changed, removed or reordered. No engine is needed; other processes
+// may be appending.
+//
+// `path`: that of `audit.path`; the full files beside it belong to it. `key`: the 32 bytes that `audit.key_file` holds;
+// NULL with length 0: MACs are not checked, and whoever could write the log could have made the chain anew.
+// `head_json`: what `cyborg_kms_audit_head` gave earlier, kept elsewhere; NULL: a cut end can't be noticed.
+// `out_json`: gets what was found, of the caller's, **also with `CORRUPT`**: `{"path", "files", "lines", "seq", "hash",
+// "recovered", "macs_checked", "head_checked", "fault": null or {"kind": "changed", "removed", "reordered", "mac",
+// "cut" or "torn", "file", "line", "seq", "message"}}`; may be NULL.
+// Any thread; takes as long as reading the files. Returns `INVALID_ARGUMENT` (NULL path, a key that has not 32 bytes,
+// `head_json` that is no head), `NOT_FOUND` (no log there), `STORAGE` (it can't be read), `CORRUPT` (a fault).
+//
+// Pointers:
+// Texts are NULL or NUL-terminated; `key` is NULL or has `key_len` bytes; `out_json` is NULL or a valid place; `error` is
+// NULL or a valid place.
+cyborg_kms_status cyborg_kms_audit_verify(const char *path,
+                                          const uint8_t *key,
+                                          size_t key_len,
+                                          const char *head_json,
+                                          cyborg_kms_buffer **out_json,
+                                          cyborg_kms_error **error);
+
+// The head of an audit log: the number and hash of its last line. Keep it where whoever can write the log can't, and
+// give it to `cyborg_kms_audit_verify` later.
+//
+// `path`: that of `audit.path`. `out_json`: gets `{"seq": 7, "hash": "base64"}`, of the caller's.
+// Any thread. Returns `INVALID_ARGUMENT` (NULL), `NOT_FOUND` (no log there), `STORAGE` (it can't be read, or its end is
+// damaged).
+//
+// Pointers:
+// `path` is NULL or NUL-terminated; `out_json` is NULL or a valid place; `error` is NULL or a valid place.
+cyborg_kms_status cyborg_kms_audit_head(const char *path,
+                                        cyborg_kms_buffer **out_json,
+                                        cyborg_kms_error **error);
 
 // A blob without texts or wrapped KEK, version 1, created_at 0. Never NULL. Any thread.
 cyborg_kms_blob *cyborg_kms_blob_new(void);
@@ -1061,45 +1115,6 @@ cyborg_kms_status cyborg_kms_engine_sync(cyborg_kms_engine *engine,
                                          void *user_data,
                                          cyborg_kms_buffer **out_json,
                                          cyborg_kms_error **error);
-
-// Gives audit events to a callback; NULL ends it.
-//
-// `UNSUPPORTED` in this version; `INVALID_ARGUMENT` for arguments that can't be.
-//
-// Pointers:
-// Handles are NULL or have not been freed; texts are NULL or NUL-terminated; the other pointers are valid for their
-// lengths; `error` is NULL or a valid place.
-cyborg_kms_status cyborg_kms_engine_set_audit_callback(cyborg_kms_engine *engine,
-                                                       cyborg_kms_audit_callback callback,
-                                                       void *user_data,
-                                                       cyborg_kms_error **error);
-
-// Finds the first line of an audit file that was changed, removed or reordered.
-//
-// `key`: the 32 bytes of `audit.key_file`, or NULL. `head_json`: what `cyborg_kms_audit_head` gave, or NULL.
-//
-// `UNSUPPORTED` in this version; `INVALID_ARGUMENT` for arguments that can't be.
-//
-// Pointers:
-// Handles are NULL or have not been freed; texts are NULL or NUL-terminated; the other pointers are valid for their
-// lengths; `error` is NULL or a valid place.
-cyborg_kms_status cyborg_kms_audit_verify(const char *path,
-                                          const uint8_t *key,
-                                          size_t key_len,
-                                          const char *head_json,
-                                          cyborg_kms_buffer **out_json,
-                                          cyborg_kms_error **error);
-
-// The head of an audit file, to be kept elsewhere.
-//
-// `UNSUPPORTED` in this version; `INVALID_ARGUMENT` for arguments that can't be.
-//
-// Pointers:
-// Handles are NULL or have not been freed; texts are NULL or NUL-terminated; the other pointers are valid for their
-// lengths; `error` is NULL or a valid place.
-cyborg_kms_status cyborg_kms_audit_head(const char *path,
-                                        cyborg_kms_buffer **out_json,
-                                        cyborg_kms_error **error);
 
 // Sets the process's log callback; NULL, or level `OFF`, ends it. Returns when no thread is in the former callback
 // any more, so that its `user_data` may then be freed. Levels above `TRACE` are `TRACE`.

@@ -44,5 +44,5 @@ need_commands() {
     for command in "$@"; do
         command -v "$command" >/dev/null || missing+=("$command")
     done
-    [ ${#missing[@]} -eq 0 ] || die "these commands are missing: ${missing[*]} (Rust: https://rustup.rs; the rest: apt-get install build-essential cmake python3 python3-venv)"
+    [ ${#missing[@]} -eq 0 ] || die "these commands are missing: ${missing[*]} (Rust: https://rustup.rs; the rest: apt-get install build-essential cmake python3 python3-venv nodejs npm; Go: https://go.dev/dl)"
 }

@@ -1,5 +1,13 @@
-//! AWS: who we are there, and what its answers mean. Shared by the providers and the store.
+//! AWS: who we are there, how it is reached, and what its refusals mean. Shared by the providers and the store.
 
+mod client;
 mod config;
+mod error;
+mod http;
+mod lasting;
+mod refusal;
 
-pub use config::{Access, client_config};
+pub use client::Clients;
+pub use config::{Access, sdk_config};
+pub use error::{Asked, error};
+pub use http::{HttpClients, http_client};

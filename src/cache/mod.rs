@@ -1,7 +1,6 @@
 //! KEKs with a lifetime: one entry for each index, found without a lock, loaded once for all who wait.
 
 mod entry;
-mod flight;
 mod load;
 mod loading;
 mod own;
@@ -93,6 +92,13 @@ impl Cache {
         self.entries.len()
     }
 
+    /// How long ago the KMS was asked for the oldest keys that may be used now; 0 where there are none.
+    pub fn oldest_key_age(&self, now: u64) -> u64 {
+        let entries = self.entries.pin();
+        let ages = entries.values().filter(|cached| cached.entry.is_live());
+        ages.map(|cached| now.saturating_sub(cached.entry.as_of())).max().unwrap_or(0)
+    }
+
     /// The entry of an index that is cached and may be used now. The path of an index that is opened again.
     #[inline]
     pub fn hit(&self, name: &str) -> Option<Shared<Entry>> {
@@ -139,7 +145,7 @@ impl Cache {
     pub fn forget_if_empty(&self, name: &IndexName) {
         let _no_fork = fork::no_fork();
         let entries = self.entries.pin();
-        let idle = |cached: &Cached| !cached.entry.is_live() && !cached.entry.has_failed() && cached.leave();
+        let idle = |cached: &Cached| !cached.entry.has_keys() && !cached.entry.has_failed() && cached.leave();
         let _ = entries.remove_if(name.as_str(), |_, cached| idle(cached));
     }
 

@@ -1,14 +1,16 @@
 //! What all handles of one engine share.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwap;
 
 use super::load::Loader;
+use super::metrics::Metrics;
+use super::providers::Providers;
 use super::refresh::Refreshes;
 use super::stats::Counters;
+use crate::audit::{Operation, Setup, Trail};
 use crate::cache::{Cache, Entry, Loaded, OwnEntries, Sweeper, Use, Work};
 use crate::call::{Call, CancelToken};
 use crate::clock::{Clock, SECOND};
@@ -21,7 +23,9 @@ use crate::provider::{ExternalCallbacks, Registered};
 use crate::registry::{CacheSettings, Config};
 use crate::runtime::{self, Runtime};
 use crate::store::Store;
-use crate::sys::fork;
+
+/// So many indexes are opened at once by `open_index_async`.
+const MAX_OPENERS: usize = 64;
 
 /// After a failed refresh the next one is tried this much later, while the lifetime lasts.
 const REFRESH_PAUSE: u64 = 2 * SECOND;
@@ -31,16 +35,21 @@ pub struct Core {
     pub(super) config: ArcSwap<Config>,
     path: Option<PathBuf>,
     pub(super) store: Arc<dyn Store>,
-    pub(super) externals: Mutex<HashMap<String, Arc<Registered>>>,
+    pub(super) providers: Providers,
     pub(crate) cache: Cache,
     /// What the cache does not share.
     pub(super) own_entries: OwnEntries,
     sweeper: Sweeper,
     pub(crate) arena: Arc<Arena>,
+    pub(crate) audit: Trail,
     pub(crate) clock: Arc<dyn Clock>,
     pub(super) runtime: Arc<Runtime>,
+    /// Threads that open indexes. Apart from those of the callbacks, which they wait for.
+    pub(super) openers: Runtime,
+    #[cfg_attr(not(feature = "net"), expect(dead_code, reason = "no provider needs it"))]
     pub(super) network: Arc<Network>,
     pub(super) counters: Counters,
+    pub(super) metrics: Metrics,
     /// Ends what the library does on its own when the last handle goes.
     pub(super) ended: CancelToken,
     pub(super) refreshes: Refreshes,
@@ -59,23 +68,28 @@ impl Core {
         store: Arc<dyn Store>,
         network: Arc<Network>,
         clock: Arc<dyn Clock>,
-    ) -> Arc<Core> {
-        Arc::new(Core {
+    ) -> Result<Arc<Core>> {
+        let arena = Arena::new(config.cache.require_locked_memory);
+        let audit = Trail::new(Setup::new(&config.audit, &arena)?, Arc::clone(&clock));
+        Ok(Arc::new(Core {
             cache: Cache::new(config.cache.max_entries as usize, Arc::clone(&clock)),
             own_entries: OwnEntries::default(),
             sweeper: Sweeper::new(Arc::clone(&clock)),
-            arena: Arena::new(config.cache.require_locked_memory),
+            arena,
+            audit,
             config: ArcSwap::from_pointee(config),
             path,
             store,
-            externals: Mutex::default(),
+            providers: Providers::default(),
             clock,
             runtime: Arc::default(),
+            openers: Runtime::with_threads(MAX_OPENERS),
             network,
             counters: Counters::default(),
+            metrics: Metrics::default(),
             ended: CancelToken::default(),
             refreshes: Refreshes::default(),
-        })
+        }))
     }
 
     /// Ends the threads; waits for callbacks under way, whose waiting calls end with `CANCELLED`.
@@ -84,6 +98,7 @@ impl Core {
         let last = Arc::clone(core);
         let wait = move || {
             last.sweeper.end();
+            last.openers.end();
             last.runtime.end();
         };
         if runtime::is_library_thread() {
@@ -129,8 +144,11 @@ impl Core {
         }
         // Left out, it is what it was; the default would be refused when the next reload names it again.
         config.storage = current.storage.clone();
+        // The last that can fail. Anew also where the section is the same: its key file may be another.
+        self.audit.change(Setup::new(&config.audit, &self.arena)?);
         self.cache.set_max_entries(config.cache.max_entries as usize);
         let share_no_more = config.cache.ttl.is_zero();
+        self.providers.keep_only(&config.slots);
         self.config.store(Arc::new(config));
         if share_no_more {
             self.cache.forget_all();
@@ -145,33 +163,23 @@ impl Core {
                 "the provider's name is empty: it is NAME of \"provider: external:NAME\""
             ));
         }
-        let _no_fork = fork::no_fork();
         if name.starts_with("external:") {
             return Err(fail!(InvalidArgument, "provider {name:?}: give the name without \"external:\""));
         }
-        let mut externals = self.externals.lock().unwrap_or_else(PoisonError::into_inner);
-        match externals.entry(name.to_owned()) {
-            std::collections::hash_map::Entry::Occupied(_) => Err(fail!(
-                AlreadyExists,
-                "provider external:{name} is registered already: an engine takes each name once"
-            )),
-            std::collections::hash_map::Entry::Vacant(place) => {
-                place.insert(Arc::new(Registered::new(callbacks)));
-                Ok(())
-            }
-        }
+        self.providers.register(name, Registered::new(callbacks))
     }
 
     /// The keys of an entry, loaded if need be, and from then on watched. `given`: the KEK that the caller
-    /// brought (provider `none`); such keys are the handle's and end with it.
+    /// brought (provider `none`); such keys are the handle's and end with it. `operation`: what the audit trail calls it.
     pub(crate) fn keys(
         self: &Arc<Core>,
         call: &Call,
         entry: &Arc<Entry>,
         given: Option<&SecretKey>,
         what_for: Use,
+        operation: Operation,
     ) -> Result<Arc<Keys>> {
-        let keys = entry.get(call, &Loader::new(self, given), what_for)?;
+        let keys = entry.get(call, &Loader::new(self, given, operation), what_for)?;
         if given.is_none() {
             self.watch(entry)?;
         }
@@ -184,8 +192,9 @@ impl Core {
         call: &Call,
         entry: &Arc<Entry>,
         given: Option<&SecretKey>,
+        operation: Operation,
     ) -> Result<Loaded> {
-        let loaded = entry.refresh(call, &Loader::new(self, given))?;
+        let loaded = entry.refresh(call, &Loader::new(self, given, operation))?;
         if given.is_none() {
             self.watch(entry)?;
         }
@@ -200,7 +209,7 @@ impl Core {
         given: Option<&SecretKey>,
         pause: u64,
     ) -> Result<()> {
-        if let Some(loaded) = entry.reread(call, &Loader::new(self, given), pause)? {
+        if let Some(loaded) = entry.reread(call, &Loader::new(self, given, Operation::Refresh), pause)? {
             if given.is_none() {
                 self.watch(entry)?;
             }
@@ -256,9 +265,16 @@ impl Core {
             entry.unwatched();
             self.cache.forget_if_empty(entry.name());
             // Keys that were loaded between these two lines count on the watch that just ended.
-            return (!entry.expire(now) && entry.needs_watch()).then(|| entry.valid_until());
+            return (!entry.expire(now) && entry.needs_watch()).then(|| entry.valid_until().max(now + 1));
         }
         let valid_until = entry.valid_until();
+        if valid_until <= now {
+            // What may be used on while the KMS is silent.
+            if !self.store.is_caller_thread_only() && entry.take_used() {
+                self.refresh_ahead(entry, None);
+            }
+            return Some(entry.ends_at().min(now + REFRESH_PAUSE));
+        }
         let next = self.next_look(valid_until, now);
         if next < valid_until || self.store.is_caller_thread_only() {
             return Some(next);

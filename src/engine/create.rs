@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::core::nanoseconds;
 use super::custody::Custody;
 use super::{Core, Lifeline};
+use crate::audit::{Event, Intent, Operation};
 use crate::blob::{self, Blob, Change, Record, WrappedKek};
 use crate::cache::Loaded;
 use crate::call::Call;
@@ -14,6 +15,7 @@ use crate::error::{Result, fail};
 use crate::index::Index;
 use crate::keys::{Keys, give_data_keys};
 use crate::name::IndexName;
+use crate::registry::Slot;
 use crate::striped::Striped;
 
 use super::stats::count;
@@ -36,6 +38,30 @@ pub(super) fn create(
         ));
     }
     refuse_existing(core, call, name)?;
+    core.audited(
+        call,
+        || intent(name, custody.slot()),
+        |intent| make(lifeline, call, name, &custody, given, intent),
+    )
+}
+
+fn intent(name: &IndexName, slot: Option<&Slot>) -> Event {
+    let mut event = Event::new(Operation::Create, name);
+    if let Some(slot) = slot {
+        event.slot(slot);
+    }
+    event
+}
+
+fn make(
+    lifeline: &Striped<Lifeline>,
+    call: &Call,
+    name: &IndexName,
+    custody: &Custody,
+    given: Option<SecretKey>,
+    intent: &mut Intent<'_>,
+) -> Result<Index> {
+    let core: &Arc<Core> = lifeline;
     let kek = given.map_or_else(|| core.arena.random_key(), Ok)?;
     let wrap = custody.wrap(core, call, name, &kek)?;
     let record = new_record(core, name, wrap, &kek, custody.is_compatible)?;
@@ -47,10 +73,14 @@ pub(super) fn create(
         core.prepare_to_watch()?;
     }
     keys.record = Arc::new(insert(core, call, name, record)?);
+    intent.record(&keys.record);
     let max_age = nanoseconds(core.cache_settings().max_record_age);
+    let valid_until = now.saturating_add(core.lifetime());
     let loaded = Loaded {
         keys: Arc::new(keys),
-        valid_until: now.saturating_add(core.lifetime()),
+        as_of: now,
+        valid_until,
+        ends_at: core.ends_at(valid_until),
         seal_until: now.saturating_add(max_age),
         trouble: None,
     };

@@ -15,6 +15,8 @@ pub(super) struct Custody {
     kms_name: String,
     /// Not there for provider `none`.
     kms: Option<Arc<Slot>>,
+    /// As the audit trail tells of it; a slot of provider `none`, too.
+    slot: Option<Arc<Slot>>,
     /// Whether CyborgDB is to open the records.
     pub(super) is_compatible: bool,
     /// What the indexes may do.
@@ -31,8 +33,14 @@ impl Custody {
                 .as_ref()
                 .map_or_else(|| core.config.load().cyborgdb_compatible, |slot| slot.cyborgdb_compatible),
             capabilities: slot.as_ref().map_or(CAN_ALL, |slot| slot.capabilities & CAN_ALL),
-            kms: slot.filter(|slot| slot.provider != ProviderKind::None),
+            kms: slot.clone().filter(|slot| slot.provider != ProviderKind::None),
+            slot,
         })
+    }
+
+    /// The slot, where there is one.
+    pub(super) fn slot(&self) -> Option<&Slot> {
+        self.slot.as_deref()
     }
 
     /// Whether the caller brings the KEK each time.

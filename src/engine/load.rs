@@ -1,11 +1,13 @@
 //! From a record to the keys of an index: read, unwrap by the slot's KMS, check, unwrap the data keys.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use super::Core;
+use super::audit::{is_refusal, on};
 use super::core::nanoseconds;
 use super::stats::count;
+use crate::audit::Operation;
 use crate::blob::{self, Binding, Record, State, WrappedKek};
 use crate::cache::{Entry, Former, Load, Loaded, is_passing};
 use crate::call::Call;
@@ -21,15 +23,28 @@ use crate::registry::CAN_ALL;
 pub(super) struct Loader<'a> {
     core: &'a Core,
     given: Option<&'a SecretKey>,
+    /// What the audit trail calls it.
+    operation: Operation,
     asked_kms: Cell<bool>,
+    /// Since when what the KMS said is known, by the engine's clock.
+    as_of: Cell<u64>,
+    /// The record that was read, for the audit trail.
+    seen: RefCell<Option<Arc<Record>>>,
 }
 
 /// A record, until when it may be sealed by, and why it is not the store's present one, if so.
 type Known = (Arc<Record>, u64, Option<Error>);
 
 impl<'a> Loader<'a> {
-    pub(super) fn new(core: &'a Core, given: Option<&'a SecretKey>) -> Loader<'a> {
-        Loader { core, given, asked_kms: Cell::new(false) }
+    pub(super) fn new(core: &'a Core, given: Option<&'a SecretKey>, operation: Operation) -> Loader<'a> {
+        Loader {
+            core,
+            given,
+            operation,
+            asked_kms: Cell::new(false),
+            as_of: Cell::new(core.clock.now()),
+            seen: RefCell::default(),
+        }
     }
 
     /// The record. What was read last serves on while the store fails.
@@ -54,6 +69,11 @@ impl<'a> Loader<'a> {
                 _ => Err(error),
             },
         }
+    }
+
+    /// Since when what the KMS said is known, by the engine's clock.
+    pub(super) fn as_of(&self) -> u64 {
+        self.as_of.get()
     }
 
     /// The record's keys, and the wrap that gave the KEK: not the record's own where a push brought a wrong one.
@@ -119,23 +139,49 @@ impl<'a> Loader<'a> {
             (_, None) => {
                 let slot = self.core.slot_of(name, wrap)?;
                 self.asked_kms.set(true);
-                let kek = self.core.unwrap(call, name, &slot, wrap)?;
-                Ok((kek, slot.capabilities & CAN_ALL))
+                let unwrapped = self.core.unwrap(call, name, &slot, wrap)?;
+                self.as_of.set(self.as_of.get().min(unwrapped.as_of.unwrap_or(u64::MAX)));
+                Ok((unwrapped.kek, slot.capabilities & CAN_ALL))
             }
+        }
+    }
+}
+
+impl Loader<'_> {
+    fn read_and_unwrap(&self, call: &Call, name: &IndexName, former: &Former) -> Result<Loaded> {
+        // Before anything is asked: a lifetime must not outlast what a revocation allows.
+        let now = self.core.clock.now();
+        self.as_of.set(now);
+        let (record, seal_until, trouble) = self.record(call, name, former, now)?;
+        self.seen.replace(Some(Arc::clone(&record)));
+        check_state(name, &record)?;
+        check_epoch(name, &record, former.epoch)?;
+        let keys = Arc::new(self.keys(call, name, record, former.keys.as_deref())?.0);
+        let as_of = self.as_of.get();
+        let valid_until = as_of.saturating_add(self.core.lifetime());
+        Ok(Loaded { keys, as_of, valid_until, ends_at: self.core.ends_at(valid_until), seal_until, trouble })
+    }
+
+    /// Whether it belongs into the audit log. Of refreshes only the refusal that ends the use of the index: each index
+    /// has one in each lifetime, and a refused one with each try.
+    fn is_to_be_told(&self, failure: Option<&Error>, former: &Former) -> bool {
+        let is_refusal = failure.is_some_and(|error| is_refusal(error.status()));
+        match self.operation {
+            Operation::Open => self.asked_kms.get() || is_refusal,
+            _ => is_refusal && former.record.is_some(),
         }
     }
 }
 
 impl Load for Loader<'_> {
     fn load(&self, call: &Call, name: &IndexName, former: &Former) -> Result<Loaded> {
-        // Before anything is asked: a lifetime must not outlast what a revocation allows.
-        let now = self.core.clock.now();
         self.asked_kms.set(false);
-        let (record, seal_until, trouble) = self.record(call, name, former, now)?;
-        check_state(name, &record)?;
-        check_epoch(name, &record, former.epoch)?;
-        let keys = Arc::new(self.keys(call, name, record, former.keys.as_deref())?.0);
-        Ok(Loaded { keys, valid_until: now.saturating_add(self.core.lifetime()), seal_until, trouble })
+        let loaded = self.read_and_unwrap(call, name, former);
+        let record = self.seen.take();
+        if !self.is_to_be_told(loaded.as_ref().err(), former) {
+            return loaded;
+        }
+        self.core.audit.done(call, || on(self.operation, name, record.as_deref()), loaded)
     }
 
     fn asked_kms(&self) -> bool {
@@ -144,6 +190,13 @@ impl Load for Loader<'_> {
 
     fn note_waiting(&self) {
         count(&self.core.counters.coalesced_waits);
+    }
+
+    fn note_stale(&self, name: &IndexName, silence: &Error) {
+        count(&self.core.counters.stale_served);
+        let fields = Fields::new().text("index", name.as_str()).text("status", &silence.status().to_string());
+        let message = format!("the KEK is used beyond its lifetime, since its KMS is silent: {silence}");
+        write(Level::Warn, "cyborg_kms::cache", &message, &fields);
     }
 }
 
@@ -161,6 +214,11 @@ impl Core {
             0 => SECOND,
             ttl => ttl,
         }
+    }
+
+    /// When keys end that were valid until then, where their KMS is silent.
+    pub(super) fn ends_at(&self, valid_until: u64) -> u64 {
+        valid_until.saturating_add(nanoseconds(self.cache_settings().stale_if_unavailable))
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::stats::count;
 use super::{Core, Lifeline};
+use crate::audit::Operation;
 use crate::cache::{Entry, Use};
 use crate::call::Call;
 use crate::crypto::secret::SecretKey;
@@ -41,7 +42,19 @@ pub(super) fn open(
     name: &IndexName,
     options: &OpenOptions<'_>,
 ) -> Result<Index> {
-    let core: &Arc<Core> = lifeline;
+    let (entry, access) = load(lifeline, call, name, options)?;
+    Ok(Index::new(entry, lifeline.share(), access))
+}
+
+/// The entry with its keys loaded, and what the handle may do with it.
+pub(super) fn load(
+    core: &Arc<Core>,
+    call: &Call,
+    name: &IndexName,
+    options: &OpenOptions<'_>,
+) -> Result<(Shared<Entry>, Access)> {
+    // What is cached is refused to a cancelled scope, too.
+    call.check("opening an index")?;
     if options.capabilities & !CAN_ALL != 0 {
         return Err(fail!(
             InvalidArgument,
@@ -58,9 +71,9 @@ pub(super) fn open(
         count(&core.counters.cache_misses);
     }
     let opened = core
-        .keys(call, entry.value(), given.as_deref(), Use::Read)
+        .keys(call, entry.value(), given.as_deref(), Use::Read, Operation::Open)
         .and_then(|keys| recent_enough(core, call, &entry, keys, options.min_epoch, given.as_deref()))
-        .and_then(|keys| granted(name, &keys, options.capabilities));
+        .and_then(|keys| granted(core, call, name, &keys, options.capabilities));
     if let Err(error) = opened {
         drop(entry);
         core.cache.forget_if_empty(name);
@@ -75,7 +88,7 @@ pub(super) fn open(
         min_epoch: options.min_epoch,
         given,
     };
-    Ok(Index::new(entry, lifeline.share(), access))
+    Ok((entry, access))
 }
 
 impl Core {
@@ -100,29 +113,31 @@ fn recent_enough(
     if keys.record.epoch >= min_epoch {
         return Ok(keys);
     }
-    let loaded = core.refresh(call, entry.value(), given)?;
+    let loaded = core.refresh(call, entry.value(), given, Operation::Open)?;
     let keys = loaded.keys;
     if keys.record.epoch >= min_epoch {
         return Ok(keys);
     }
     // The store decides, not what was last read of it.
     loaded.trouble.map_or(Ok(()), Err)?;
-    Err(fail!(
+    let error = fail!(
         RolledBack,
         "index {}: its record is at epoch {}, {min_epoch} has been seen: an old record was restored. Restore the newest",
         entry.name(),
         keys.record.epoch
-    ))
+    );
+    Err(core.refused(call, Operation::Open, entry.name(), &keys.record, error))
 }
 
-fn granted(name: &IndexName, keys: &Keys, capabilities: u32) -> Result<()> {
+fn granted(core: &Core, call: &Call, name: &IndexName, keys: &Keys, capabilities: u32) -> Result<()> {
     let missing = capabilities & !keys.capabilities;
     if missing == 0 {
         return Ok(());
     }
-    Err(fail!(
+    let error = fail!(
         AccessDenied,
         "index {name}: slot {:?} does not grant the capabilities {missing:#x} that were asked for",
         keys.record.wrap.kms_name
-    ))
+    );
+    Err(core.refused(call, Operation::Open, name, &keys.record, error))
 }

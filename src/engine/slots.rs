@@ -1,7 +1,7 @@
 //! Slots and their providers: which one a record names, and asking it.
 
 use std::path::Path;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::Core;
@@ -9,12 +9,11 @@ use super::stats::count;
 use crate::blob::{self, WrappedKek};
 use crate::call::Call;
 use crate::crypto::secret::SecretKey;
-use crate::error::{Result, Status, fail};
+use crate::error::{Error, Result, Status, fail};
 use crate::log::{Fields, Level, is_enabled, write};
 use crate::name::IndexName;
-use crate::provider::{External, Local, SharedProvider, Wrapped, with_retries};
+use crate::provider::{BreakerState, Unwrapped, Wrapped, with_retries};
 use crate::registry::{CAN_ALL, ProviderKind, Slot};
-use crate::sys::fork;
 
 /// The name that `check` binds its random bytes to; an index of this name has other bytes.
 const CHECK_NAME: &str = "cyborg_kms check";
@@ -69,41 +68,6 @@ impl Core {
         Ok(self.slot_of(name, wrap)?.capabilities & CAN_ALL)
     }
 
-    fn provider(&self, slot: &Arc<Slot>) -> Result<SharedProvider> {
-        match &slot.provider {
-            ProviderKind::None => Err(fail!(
-                InvalidArgument,
-                "slot {:?} has provider none, which wraps nothing: the caller brings the KEK",
-                slot.name
-            )),
-            ProviderKind::Local => {
-                let arena = Arc::clone(&self.arena);
-                Ok(Arc::new(Local::new(arena, &slot.key_id, slot.create, !slot.cyborgdb_compatible)))
-            }
-            ProviderKind::External(name) => {
-                // A child must not find it locked by a thread that it does not have.
-                let _no_fork = fork::no_fork();
-                let externals = self.externals.lock().unwrap_or_else(PoisonError::into_inner);
-                let callbacks = externals.get(name).map(Arc::clone).ok_or_else(|| {
-                    fail!(
-                        Config,
-                        "slot {:?} needs provider external:{name}, which is not registered: call \
-                         cyborg_kms_engine_register_provider first",
-                        slot.name
-                    )
-                })?;
-                let (runtime, arena) = (Arc::clone(&self.runtime), Arc::clone(&self.arena));
-                Ok(Arc::new(External::new(callbacks, runtime, arena, Arc::clone(slot))))
-            }
-            other => Err(fail!(
-                Unsupported,
-                "slot {:?} needs provider {other}, which this version of the library does not have: use one of none, \
-                 local, external:NAME",
-                slot.name
-            )),
-        }
-    }
-
     /// Wraps, and proves that the wrap can be undone.
     pub(super) fn wrap(
         &self,
@@ -126,7 +90,7 @@ impl Core {
             mechanism: wrapped.mechanism,
         };
         let back = self.unwrap(call, name, slot, &wrap)?;
-        if !back.ct_eq(kek) {
+        if !back.kek.ct_eq(kek) {
             return Err(fail!(
                 Corrupt,
                 "slot {:?}: its KMS gave back another KEK than it had wrapped; nothing was stored. Check the KMS",
@@ -176,7 +140,7 @@ impl Core {
         name: &IndexName,
         slot: &Arc<Slot>,
         wrap: &WrappedKek,
-    ) -> Result<SecretKey> {
+    ) -> Result<Unwrapped> {
         let provider = self.provider(slot)?;
         self.ask(call, slot, "unwrap", |call| provider.unwrap(call, name, wrap))
     }
@@ -189,22 +153,33 @@ impl Core {
         operation: &'static str,
         attempt: impl Fn(&Call) -> Result<T>,
     ) -> Result<T> {
+        let breaker = self.providers.breaker(slot, &self.clock);
         let attempt = |call: &Call| {
+            let permit = breaker.admit()?;
             let start = Instant::now();
             count(&self.counters.kms_calls);
             let result = attempt(call);
             if result.is_err() {
                 count(&self.counters.kms_errors);
             }
-            log_attempt(
-                slot,
-                operation,
-                start,
-                result.as_ref().err().map_or(Status::Ok, crate::error::Error::status),
-            );
+            // A deadline of the caller's that left the KMS no time says nothing of the KMS.
+            if !(call.is_over() && start.elapsed() < slot.request_timeout) || result.is_ok() {
+                permit.note(&result);
+            }
+            let status = result.as_ref().err().map_or(Status::Ok, Error::status);
+            self.metrics.asked(&slot.name, operation, status, start.elapsed());
+            log_attempt(slot, operation, start, &result);
             result
         };
-        with_retries(call, slot, attempt, || count(&self.counters.kms_retries))
+        let may_retry = || {
+            let may = breaker.state() != BreakerState::Open;
+            if may {
+                count(&self.counters.kms_retries);
+                self.metrics.retried(&slot.name, operation);
+            }
+            may
+        };
+        with_retries(call, slot, attempt, may_retry)
             .map_err(|error| error.context(format!("slot {:?}: {operation} failed", slot.name)))
     }
 
@@ -230,12 +205,14 @@ impl Core {
     }
 }
 
-fn log_attempt(slot: &Slot, operation: &str, start: Instant, status: Status) {
+fn log_attempt<T>(slot: &Slot, operation: &str, start: Instant, result: &Result<T>) {
     if is_enabled(Level::Debug) {
+        let error = result.as_ref().err();
         let fields = Fields::new()
             .text("slot", &slot.name)
             .text("operation", operation)
-            .text("outcome", &status.to_string())
+            .text("outcome", &error.map_or(Status::Ok, Error::status).to_string())
+            .text("request_id", error.map_or("", Error::request_id))
             .number("duration_ms", u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX));
         write(Level::Debug, "cyborg_kms::provider", "asked the KMS", &fields);
     }

@@ -1,4 +1,4 @@
-//! Rotation, states, deletion. Sync and audit are declared, so that programs compile; they come with a later version.
+//! Rotation, states, deletion. Sync is declared, so that programs compile; it comes with a later version.
 
 use std::ffi::{c_char, c_void};
 
@@ -45,10 +45,6 @@ pub type cyborg_kms_progress_callback = Option<
         user_data: *mut c_void,
     ) -> bool,
 >;
-
-/// Hears of each audit event, as a JSON object.
-pub type cyborg_kms_audit_callback =
-    Option<unsafe extern "C" fn(event_json: *const c_char, user_data: *mut c_void)>;
 
 /// The error of a call that comes with a later version.
 pub(super) fn not_yet(function: &str) -> Error {
@@ -385,85 +381,6 @@ pub unsafe extern "C" fn cyborg_kms_engine_sync(
             let _ = (options, callback, user_data);
             arg::counted(engine, "engine")?;
             Err(not_yet("cyborg_kms_engine_sync"))
-        })
-    }
-}
-
-/// Gives audit events to a callback; NULL ends it.
-///
-/// `UNSUPPORTED` in this version; `INVALID_ARGUMENT` for arguments that can't be.
-///
-/// # Safety
-/// Handles are NULL or have not been freed; texts are NULL or NUL-terminated; the other pointers are valid for their
-/// lengths; `error` is NULL or a valid place.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn cyborg_kms_engine_set_audit_callback(
-    engine: *mut cyborg_kms_engine,
-    callback: cyborg_kms_audit_callback,
-    user_data: *mut c_void,
-    error: *mut *mut cyborg_kms_error,
-) -> cyborg_kms_status {
-    // SAFETY: as the caller promises.
-    unsafe {
-        guard(error, || {
-            let _ = (callback, user_data);
-            arg::counted(engine, "engine")?;
-            Err(not_yet("cyborg_kms_engine_set_audit_callback"))
-        })
-    }
-}
-
-/// Finds the first line of an audit file that was changed, removed or reordered.
-///
-/// `key`: the 32 bytes of `audit.key_file`, or NULL. `head_json`: what `cyborg_kms_audit_head` gave, or NULL.
-///
-/// `UNSUPPORTED` in this version; `INVALID_ARGUMENT` for arguments that can't be.
-///
-/// # Safety
-/// Handles are NULL or have not been freed; texts are NULL or NUL-terminated; the other pointers are valid for their
-/// lengths; `error` is NULL or a valid place.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn cyborg_kms_audit_verify(
-    path: *const c_char,
-    key: *const u8,
-    key_len: usize,
-    head_json: *const c_char,
-    out_json: *mut *mut cyborg_kms_buffer,
-    error: *mut *mut cyborg_kms_error,
-) -> cyborg_kms_status {
-    // SAFETY: as the caller promises.
-    unsafe {
-        guard(error, || {
-            if !out_json.is_null() {
-                arg::handle_place(out_json, "out_json")?;
-            }
-            arg::text(path, "path")?;
-            arg::bytes(key, key_len, "key")?;
-            arg::optional_text(head_json, "head_json")?;
-            Err(not_yet("cyborg_kms_audit_verify"))
-        })
-    }
-}
-
-/// The head of an audit file, to be kept elsewhere.
-///
-/// `UNSUPPORTED` in this version; `INVALID_ARGUMENT` for arguments that can't be.
-///
-/// # Safety
-/// Handles are NULL or have not been freed; texts are NULL or NUL-terminated; the other pointers are valid for their
-/// lengths; `error` is NULL or a valid place.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn cyborg_kms_audit_head(
-    path: *const c_char,
-    out_json: *mut *mut cyborg_kms_buffer,
-    error: *mut *mut cyborg_kms_error,
-) -> cyborg_kms_status {
-    // SAFETY: as the caller promises.
-    unsafe {
-        guard(error, || {
-            arg::handle_place(out_json, "out_json")?;
-            arg::text(path, "path")?;
-            Err(not_yet("cyborg_kms_audit_head"))
         })
     }
 }

@@ -9,6 +9,7 @@ use once_cell::race::OnceBox;
 
 pub use page::{Input, sealed_len};
 
+use crate::audit::Operation;
 use crate::blob::WrappedKek;
 use crate::cache::{Entry, LiveKeys, Loaded, Use};
 use crate::call::Call;
@@ -119,7 +120,8 @@ impl Index {
     /// Asks record and KMS now.
     pub fn refresh(&self) -> Result<()> {
         let given = self.access.given.as_deref();
-        let loaded = self.lifeline.refresh(&Call::unbounded(), self.entry.value(), given)?;
+        let loaded =
+            self.lifeline.refresh(&Call::unbounded(), self.entry.value(), given, Operation::Refresh)?;
         // The keys are good for another lifetime, but the record is not what the store has now.
         loaded.trouble.map_or(Ok(()), Err)
     }
@@ -171,7 +173,13 @@ impl Index {
             return Err(self.not_waiting("its KEK's lifetime is over"));
         }
         let given = self.access.given.as_deref();
-        let keys = self.lifeline.keys(&Call::unbounded(), self.entry.value(), given, what_for)?;
+        let keys = self.lifeline.keys(
+            &Call::unbounded(),
+            self.entry.value(),
+            given,
+            what_for,
+            Operation::Refresh,
+        )?;
         Ok(LiveKeys::from_inner(Some(keys)))
     }
 

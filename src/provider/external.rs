@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::limit::Limit;
-use super::{Provider, Wrapped};
+use super::{Provider, Unwrapped, Wrapped};
 use crate::blob::{Binding, WrappedKek};
 use crate::call::Call;
 use crate::crypto::secret::{Arena, SecretKey};
@@ -104,7 +104,7 @@ impl Provider for External {
         Ok(Wrapped { bytes, binding, key_version: String::new(), mechanism: String::new() })
     }
 
-    fn unwrap(&self, call: &Call, name: &IndexName, wrapped: &WrappedKek) -> Result<SecretKey> {
+    fn unwrap(&self, call: &Call, name: &IndexName, wrapped: &WrappedKek) -> Result<Unwrapped> {
         let (_, aad) = binding(wrapped.binding == Binding::None, name);
         let key_id = wrapped.key_id.clone();
         let bytes = wrapped.wrapped_kek.clone();
@@ -115,7 +115,9 @@ impl Provider for External {
             32 => arena.key_from(bytes),
             len => Err(fail!(Corrupt, "provider {provider} gave back a KEK of {len} bytes, not 32")),
         });
-        self.ask(call, reply, move |callbacks, reply| callbacks.unwrap(&key_id, &aad, &bytes, reply))
+        let kek =
+            self.ask(call, reply, move |callbacks, reply| callbacks.unwrap(&key_id, &aad, &bytes, reply))?;
+        Ok(Unwrapped::now(kek))
     }
 }
 

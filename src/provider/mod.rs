@@ -1,5 +1,10 @@
 //! Key management services behind one trait: wrap a KEK, unwrap it.
 
+#[cfg(feature = "aws-kms")]
+mod aws_kms;
+#[cfg(feature = "aws")]
+mod aws_secret;
+mod breaker;
 mod external;
 mod limit;
 mod local;
@@ -8,6 +13,11 @@ mod retry;
 use std::fmt::Debug;
 use std::sync::Arc;
 
+#[cfg(feature = "aws-kms")]
+pub use aws_kms::AwsKms;
+#[cfg(feature = "aws")]
+pub use aws_secret::AwsSecret;
+pub use breaker::{Breaker, BreakerState, Permit};
 pub use external::{External, ExternalCallbacks, Registered};
 pub use local::Local;
 pub use retry::with_retries;
@@ -31,6 +41,23 @@ pub struct Wrapped {
     pub mechanism: String,
 }
 
+/// A KEK as a provider gave it back.
+#[derive(Debug)]
+pub struct Unwrapped {
+    /// The KEK.
+    pub kek: SecretKey,
+    /// When the KMS was asked for what it was unwrapped with, by the engine's clock; `None`: for this very call. A KEK's
+    /// lifetime counts from then.
+    pub as_of: Option<u64>,
+}
+
+impl Unwrapped {
+    /// A KEK that the KMS was asked for just now.
+    pub fn now(kek: SecretKey) -> Unwrapped {
+        Unwrapped { kek, as_of: None }
+    }
+}
+
 /// A slot's key management service.
 ///
 /// An error's status is one that the host can act on: `ACCESS_DENIED`, `KEY_DISABLED`, `KEY_NOT_FOUND` are
@@ -41,7 +68,7 @@ pub trait Provider: Send + Sync + Debug {
 
     /// Undoes a wrap by the slot's key or one of its former keys. The caller has checked that the slot names
     /// `wrap.key_id`.
-    fn unwrap(&self, call: &Call, name: &IndexName, wrap: &WrappedKek) -> Result<SecretKey>;
+    fn unwrap(&self, call: &Call, name: &IndexName, wrap: &WrappedKek) -> Result<Unwrapped>;
 }
 
 /// A provider that is ready for use.

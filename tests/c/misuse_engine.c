@@ -117,11 +117,19 @@ static void running_an_engine(misuse *m) {
     cyborg_kms_sync_options options = {.struct_size = 1};
     REFUSE_LATER(engine_sync, "no engine", (NULL, NULL, NULL, NULL, &m->buffer_out, m->error_at));
     REFUSE_LATER(engine_sync, "no size", (m->engine, &options, NULL, NULL, &m->buffer_out, m->error_at));
-    REFUSE_LATER(engine_set_audit_callback, "no engine", (NULL, NULL, NULL, m->error_at));
-    REFUSE_LATER(audit_verify, "no path", (NULL, NULL, 0, NULL, &m->buffer_out, m->error_at));
-    REFUSE_LATER(audit_verify, "no key", ("/tmp/audit", NULL, 32, NULL, &m->buffer_out, m->error_at));
-    REFUSE_LATER(audit_head, "no path", (NULL, &m->buffer_out, m->error_at));
-    REFUSE_LATER(audit_head, "no output", ("/tmp/audit", NULL, m->error_at));
+    INVALID(engine_set_audit_callback, "no engine", (NULL, NULL, NULL, m->error_at));
+    INVALID(audit_verify, "no path", (NULL, NULL, 0, NULL, &m->buffer_out, m->error_at));
+    INVALID(audit_verify, "not UTF-8", (NOT_UTF8, NULL, 0, NULL, &m->buffer_out, m->error_at));
+    INVALID(audit_verify, "no key", ("/tmp/audit", NULL, 32, NULL, &m->buffer_out, m->error_at));
+    INVALID(audit_verify, "short key", ("/tmp/audit", m->out, 31, NULL, &m->buffer_out, m->error_at));
+    INVALID(audit_verify, "no head", ("/tmp/audit", NULL, 0, "{}", &m->buffer_out, m->error_at));
+    INVALID(audit_verify, "head not UTF-8", ("/tmp/audit", NULL, 0, NOT_UTF8, &m->buffer_out, m->error_at));
+    REFUSE(audit_verify, "no log", NOT_FOUND,
+           ("/tmp/no such audit log", NULL, 0, NULL, &m->buffer_out, m->error_at));
+    INVALID(audit_head, "no path", (NULL, &m->buffer_out, m->error_at));
+    INVALID(audit_head, "no output", ("/tmp/audit", NULL, m->error_at));
+    INVALID(audit_head, "not UTF-8", (NOT_UTF8, &m->buffer_out, m->error_at));
+    REFUSE(audit_head, "no log", NOT_FOUND, ("/tmp/no such audit log", &m->buffer_out, m->error_at));
 }
 
 /* The callback owns what it is given, and gets a status that is not OK. */

@@ -1,6 +1,6 @@
 """Our records read by the real cyborgdb-core, and its records read by us.
 
-    build/venv/bin/python tests/interop/cyborgdb.py
+    build/venv/bin/python -m tests.interop.cyborgdb
 
 Needs tests/interop/requirements.txt, and the library: CYBORG_KMS_LIBRARY, or target/{debug,release}.
 """
@@ -15,9 +15,9 @@ import tempfile
 import cyborgdb_core
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-import cyborg_kms
-from cyborg_kms import ROOT, Blob, Engine, KmsError, Store
-from runner import run
+from tests.python import cyborg_kms
+from tests.python.cyborg_kms import ROOT, Blob, Engine, KmsError, Store
+from tests.python.runner import run
 
 VECTORS = ROOT / "tests" / "vectors" / "cyborgdb-0.18"
 CASES = json.loads((VECTORS / "expected.json").read_text())

@@ -1,10 +1,11 @@
 """A reader and writer of our stored bytes, made from docs/format.md alone, held against the library.
 
-    build/venv/bin/python tests/interop/format.py
+    build/venv/bin/python -m tests.interop.format
 
 Needs tests/interop/requirements.txt, and the library: CYBORG_KMS_LIBRARY, or target/{debug,release}.
 """
 
+import base64
 import hashlib
 import hmac
 import json
@@ -23,9 +24,9 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from flatbuffers import encode, number_types
 from flatbuffers.table import Table
 
-import cyborg_kms
-from cyborg_kms import Engine, KmsError
-from runner import run
+from tests.python import cyborg_kms
+from tests.python.cyborg_kms import Engine, KmsError
+from tests.python.runner import run
 
 PAGE, DATA_KEY = 1, 2
 
@@ -217,11 +218,12 @@ class Place:
         self.key_file = pathlib.Path(self.folder.name) / "wrap.key"
         self.key_file.write_bytes(self.key)
         self.key_file.chmod(0o600)
-        self.engine = Engine.open(
+        self.yaml = (
             f"storage: {{url: {self.root}}}\n"
             f"kms: {{registry: {{own: {{provider: local, key_id: {self.key_file}}}}}}}\n"
             "cache: {ttl: 0}\n"
         )
+        self.engine = Engine.open(self.yaml)
         self.path = self.root / "_catalog" / "config" / self.FILE
         return self
 
@@ -389,6 +391,70 @@ def test_the_golden_files_are_read(_):
         for key in case["derived"]:
             length = len(key["key_hex"]) // 2
             assert derive(keys, key["label"], bytes.fromhex(key["context_hex"]), length).hex() == key["key_hex"]
+
+
+# Part 6: the audit log.
+
+AUDIT_FIELDS = (
+    "seq time operation phase index slot provider key_id version epoch outcome intent outcome_unknown provider_code "
+    "request_id principal torn prev mac"
+).split()
+
+
+def check_audit_log(path, key):
+    """Follows the chain through all files; gives the lines and how many closed what a crash had left."""
+    mac_key = hkdf(key, b"cyborg_kms audit v1")
+    seq, prev, lines, recovered, torn = 0, bytes(32), [], 0, None
+    for file in [*sorted(path.parent.glob(path.name + "." + 20 * "[0-9]")), path]:
+        for line in file.read_bytes().split(b"\n")[:-1]:
+            try:
+                fields = json.loads(line)
+            except ValueError:
+                torn = line if torn is None else torn + b"\n" + line
+                continue
+            if torn is not None:
+                assert fields["operation"] == "recovered"
+                assert fields["torn"] == {"bytes": len(torn), "hash": b64(hashlib.sha256(torn).digest())}
+                recovered, torn = recovered + 1, None
+            assert [field for field in AUDIT_FIELDS if field in fields] == list(fields), "other fields, or another order"
+            assert fields["seq"] == seq + 1 and fields["prev"] == b64(prev), fields
+            without_mac, end = line.rsplit(b',"mac":', 1)
+            assert json.loads(end[:-1]) == fields["mac"] == b64(mac(mac_key, without_mac + b"}"))
+            seq, prev = fields["seq"], hashlib.sha256(line).digest()
+            lines.append(fields)
+    assert torn is None
+    return lines, recovered, {"seq": seq, "hash": b64(prev)}
+
+
+def b64(data):
+    return base64.b64encode(data).decode()
+
+
+def test_the_golden_audit_log_is_read(_):
+    folder = pathlib.Path(__file__).parent.parent / "vectors" / "v1-audit"
+    expected = json.loads((folder / "expected.json").read_text())
+    lines, recovered, head = check_audit_log(folder / "audit.log", bytes.fromhex(expected["key_hex"]))
+    assert head == expected["head"] and recovered == 1
+    assert {line["operation"] for line in lines} == {"create", "open", "recovered"}
+    assert "AUTHENTICATION_FAILED" in {line["outcome"] for line in lines}
+
+
+def test_the_librarys_audit_log_is_read(place):
+    key = os.urandom(32)
+    with open(os.open(place.root / "audit.key", os.O_CREAT | os.O_WRONLY, 0o600), "wb") as file:
+        file.write(key)
+    path = place.root / "audit.log"
+    audit = f"audit: {{path: {path}, key_file: {place.root}/audit.key, max_size: 1KiB}}\n"
+    with Engine.open(place.yaml + audit) as engine:
+        for name in ("a", "b/ü", 'c "d"'):
+            with engine.create_index(name, "own"):
+                pass
+    lines, recovered, _ = check_audit_log(path, key)
+    assert [(line["phase"], line["index"], line.get("intent")) for line in lines] == [
+        ("intent", "a", None), ("outcome", "a", 1), ("intent", "b/ü", None), ("outcome", "b/ü", 3),
+        ("intent", 'c "d"', None), ("outcome", 'c "d"', 5),
+    ]
+    assert recovered == 0 and len(list(place.root.glob("audit.log.0*"))) == 1
 
 
 def test_retired_keys_are_gone_and_not_taken_for_others(_):

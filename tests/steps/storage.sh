@@ -5,5 +5,5 @@
 export CYBORG_KMS_LIBRARY=$PREFIX/lib/libcyborg_kms.so
 as_root=()
 [ "$(id -u)" -eq 0 ] || as_root=(--map-root-user)
-unshare --mount "${as_root[@]}" "$BUILD/venv/bin/python" tests/storage.py | tee "$BUILD/logs/storage.out"
+unshare --mount "${as_root[@]}" "$BUILD/venv/bin/python" -m tests.storage | tee "$BUILD/logs/storage.out"
 tail -n 1 "$BUILD/logs/storage.out" | grep -q ' 0 failed'

@@ -7,6 +7,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::time::rfc3339;
+use crate::audit::{Event, Intent, Operation};
 use crate::blob::{self, Change, Record};
 use crate::call::Call;
 use crate::engine::Core;
@@ -34,11 +35,17 @@ struct Receipt<'a> {
 
 /// Removes the record in one compare-and-swap; the receipt is of what was removed.
 pub(super) fn delete(core: &Arc<Core>, call: &Call, name: &IndexName) -> Result<String> {
+    let event = || Event::new(Operation::Delete, name);
+    core.audited(call, event, |intent| delete_now(core, call, name, intent))
+}
+
+fn delete_now(core: &Arc<Core>, call: &Call, name: &IndexName, intent: &mut Intent<'_>) -> Result<String> {
     count(&core.counters.store_writes);
     let now = core.clock.unix_seconds();
     let mut removed = None;
     let deleted = blob::change(&*core.store, call, name, now, &mut |present| {
         let record = present.ok_or_else(|| blob::no_record(name))?;
+        intent.record(&record);
         let hash = hash_of(core, call, name, &record)?;
         removed = Some((record, hash));
         Ok(Change::Remove)

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::memory::{Before, Effect};
+use crate::audit::{Event, Intent, Operation};
 use crate::blob::{self, Change, Kind, Record, WrappedKek};
 use crate::cache::Loaded;
 use crate::call::Call;
@@ -18,6 +19,9 @@ use crate::name::IndexName;
 
 /// What is to be done to a record by who holds its KEK.
 pub(super) trait Work {
+    /// What the audit trail calls it.
+    fn operation(&self) -> Operation;
+
     /// What the record alone forbids; before a KMS is asked.
     fn check(&self, core: &Core, name: &IndexName, record: &Record) -> Result<()>;
 
@@ -62,12 +66,27 @@ pub(super) fn rewrite(
     given: Option<&SecretKey>,
     work: &dyn Work,
 ) -> Result<()> {
+    let event = || Event::new(work.operation(), name);
+    core.audited(call, event, |intent| rewrite_now(core, call, name, given, work, intent))
+}
+
+fn rewrite_now(
+    core: &Arc<Core>,
+    call: &Call,
+    name: &IndexName,
+    given: Option<&SecretKey>,
+    work: &dyn Work,
+    intent: &mut Intent<'_>,
+) -> Result<()> {
     let before = core.before_write(name);
     let mut attempt = Attempt { core, call, name, given, work, first: None, made: None };
     count(&core.counters.store_writes);
     let now = core.clock.unix_seconds();
     let written = blob::change(&*core.store, call, name, now, &mut |present| attempt.plan(present, &before));
     let Attempt { first, made, .. } = attempt;
+    if let Some(record) = written.as_ref().ok().and_then(Option::as_ref).or(first.as_ref()) {
+        intent.record(record);
+    }
     match (written, first) {
         (Ok(Some(stored)), Some(first)) => {
             core.take_up(name, &before, &effect(core, name, &first, stored, made));
@@ -109,14 +128,14 @@ impl Attempt<'_> {
             return Err(overtaken(name));
         }
         self.work.check(core, name, &record)?;
-        let asked_at = core.clock.now();
-        let loader = Loader::new(core, self.given.filter(|_| record.wrap.provider == "none"));
+        let given = self.given.filter(|_| record.wrap.provider == "none");
+        let loader = Loader::new(core, given, self.work.operation());
         let (keys, wrap) = loader.keys(self.call, name, Arc::new(record), before.keys.as_deref())?;
         let held = Held { keys, wrap };
         let next = self.work.next(core, self.call, name, &held)?;
         let keys = prove(core, name, &held, next)?;
         let record = Box::new((*keys.record).clone());
-        self.made = Some((keys, asked_at));
+        self.made = Some((keys, loader.as_of()));
         Ok(Change::Write(record))
     }
 }
@@ -150,9 +169,12 @@ fn effect(
     core.note_change(name, &stored, "the keys of an index were changed");
     let keys = made.map(|(mut keys, asked_at)| {
         keys.record = Arc::new(stored);
+        let valid_until = asked_at.saturating_add(core.lifetime());
         Loaded {
             keys: Arc::new(keys),
-            valid_until: asked_at.saturating_add(core.lifetime()),
+            as_of: asked_at,
+            valid_until,
+            ends_at: core.ends_at(valid_until),
             seal_until: asked_at.saturating_add(max_age),
             trouble: None,
         }

@@ -13,7 +13,6 @@ mod under;
 pub use rotate::Rotation;
 
 use super::Engine;
-use crate::call::Call;
 use crate::error::Result;
 use crate::name::IndexName;
 use rotate::Rotate;
@@ -39,17 +38,17 @@ impl Engine {
         let key = |bytes: Option<&[u8]>| bytes.map(|bytes| self.core().arena.key_from(bytes)).transpose();
         let name = IndexName::new(name)?;
         let work = Rotate { rotation, kms_name, old: key(old_kek)?, new: key(new_kek)? };
-        rotate::rotate(self.core(), &Call::unbounded(), &name, &work)
+        rotate::rotate(self.core(), &self.call(), &name, &work)
     }
 
     /// Forgets a data key that no page uses any more.
     pub fn retire_data_key(&self, name: &str, id: u32) -> Result<()> {
-        retire::data_key(self.core(), &Call::unbounded(), &IndexName::new(name)?, id)
+        retire::data_key(self.core(), &self.call(), &IndexName::new(name)?, id)
     }
 
     /// Forgets the former KEK that was in force at an envelope version.
     pub fn retire_kek(&self, name: &str, version: u32) -> Result<()> {
-        retire::kek(self.core(), &Call::unbounded(), &IndexName::new(name)?, version)
+        retire::kek(self.core(), &self.call(), &IndexName::new(name)?, version)
     }
 
     /// Refuses every use from now on.
@@ -73,16 +72,16 @@ impl Engine {
     }
 
     fn change_state(&self, name: &str, change: StateChange) -> Result<()> {
-        state::change(self.core(), &Call::unbounded(), &IndexName::new(name)?, change)
+        state::change(self.core(), &self.call(), &IndexName::new(name)?, change)
     }
 
     /// Deletes at once: the wrapped keys are gone. Gives a receipt as JSON (`docs/operating.md`).
     pub fn delete(&self, name: &str) -> Result<String> {
-        delete::delete(self.core(), &Call::unbounded(), &IndexName::new(name)?)
+        delete::delete(self.core(), &self.call(), &IndexName::new(name)?)
     }
 
     /// What is stored of an index, as JSON (`docs/operating.md`); no KMS is asked.
     pub fn describe(&self, name: &str) -> Result<String> {
-        describe::describe(self.core(), &Call::unbounded(), &IndexName::new(name)?)
+        describe::describe(self.core(), &self.call(), &IndexName::new(name)?)
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::hold::{Held, Next, Work, rewrite};
 use super::time::rfc3339;
+use crate::audit::Operation;
 use crate::blob::{self, DataKeyEntry, FIRST_DATA_KEY, Kind, Record};
 use crate::call::Call;
 use crate::crypto::derive::kek_check;
@@ -85,6 +86,10 @@ impl RetireDataKey {
 }
 
 impl Work for RetireDataKey {
+    fn operation(&self) -> Operation {
+        Operation::RetireDataKey
+    }
+
     fn check(&self, core: &Core, name: &IndexName, record: &Record) -> Result<()> {
         check_retirable(name, record)?;
         if self.id < FIRST_DATA_KEY {
@@ -126,6 +131,10 @@ struct RetireKek {
 }
 
 impl Work for RetireKek {
+    fn operation(&self) -> Operation {
+        Operation::RetireKek
+    }
+
     fn check(&self, core: &Core, name: &IndexName, record: &Record) -> Result<()> {
         check_retirable(name, record)?;
         let version = self.version;

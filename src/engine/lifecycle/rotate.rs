@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::hold::{Held, Next, Work, rewrite};
 use super::under::{former_kek, move_under};
+use crate::audit::Operation;
 use crate::blob::{FormerKek, Kind, Record};
 use crate::call::Call;
 use crate::crypto::secret::SecretKey;
@@ -41,6 +42,14 @@ pub(super) fn rotate(core: &Arc<Core>, call: &Call, name: &IndexName, work: &Rot
 }
 
 impl Work for Rotate<'_> {
+    fn operation(&self) -> Operation {
+        match self.rotation {
+            Rotation::Rewrap => Operation::Rewrap,
+            Rotation::Kek => Operation::RotateKek,
+            Rotation::DataKey => Operation::RotateDataKey,
+        }
+    }
+
     fn check(&self, core: &Core, name: &IndexName, record: &Record) -> Result<()> {
         let custody = self.custody(core, record)?;
         self.check_kind(name, record, &custody)?;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::time::rfc3339;
+use crate::audit::{Event, Intent, Operation};
 use crate::blob::{self, Change, Kind, Record, State};
 use crate::call::Call;
 use crate::engine::Core;
@@ -20,6 +21,17 @@ pub(super) enum StateChange {
     CancelDeletion,
 }
 
+impl StateChange {
+    fn operation(self) -> Operation {
+        match self {
+            StateChange::Disable => Operation::Disable,
+            StateChange::Enable => Operation::Enable,
+            StateChange::ScheduleDeletion { .. } => Operation::ScheduleDeletion,
+            StateChange::CancelDeletion => Operation::CancelDeletion,
+        }
+    }
+}
+
 /// A deletion can be taken back for so many hours, as the caller chooses.
 const WAITING_HOURS: std::ops::RangeInclusive<u32> = 24..=8760;
 
@@ -33,11 +45,23 @@ pub(super) fn change(core: &Arc<Core>, call: &Call, name: &IndexName, change: St
             "waiting_hours is {waiting_hours}: a deletion waits for 24 to 8760 hours"
         ));
     }
+    let event = || Event::new(change.operation(), name);
+    core.audited(call, event, |intent| change_now(core, call, name, change, intent))
+}
+
+fn change_now(
+    core: &Arc<Core>,
+    call: &Call,
+    name: &IndexName,
+    change: StateChange,
+    intent: &mut Intent<'_>,
+) -> Result<()> {
     count(&core.counters.store_writes);
     let now = core.clock.unix_seconds();
     let changed = blob::change(&*core.store, call, name, now, &mut |present| {
         count(&core.counters.store_reads);
         let record = present.ok_or_else(|| blob::no_record(name))?;
+        intent.record(&record);
         Ok(match next(name, &record, change, now)? {
             Some((state, deletion_at)) => Change::Write(Box::new(Record { state, deletion_at, ..record })),
             None => Change::Keep,
@@ -48,6 +72,7 @@ pub(super) fn change(core: &Arc<Core>, call: &Call, name: &IndexName, change: St
         core.stop_use(name);
     }
     if let Some(record) = changed? {
+        intent.record(&record);
         note(core, name, &record);
     }
     Ok(())

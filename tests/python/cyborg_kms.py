@@ -1,9 +1,9 @@
-"""The part of the C API that the interoperation tests need, by ctypes: a C caller's view."""
+"""The part of the C API that the tests in Python need, by ctypes: a C caller's view."""
 
 import ctypes
 import os
 import pathlib
-from ctypes import POINTER, byref, c_bool, c_char_p, c_int64, c_size_t, c_uint8, c_uint32, c_void_p
+from ctypes import POINTER, byref, c_bool, c_char_p, c_int64, c_size_t, c_uint8, c_uint32, c_uint64, c_void_p
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -13,11 +13,28 @@ NAME_CALLBACK = ctypes.CFUNCTYPE(c_bool, c_char_p, c_void_p)
 
 
 class KmsError(Exception):
-    """A call's status and message."""
+    """What an error of the library tells: `status_name` is such as "NOT_FOUND"."""
 
-    def __init__(self, status, message):
-        super().__init__(f"status {status}: {message}")
+    def __init__(self, call, status, error):
         self.status = status
+        self.status_name = _lib.cyborg_kms_status_name(status).decode()
+        self.message = _text("error_message", error)
+        self.provider_code = _text("error_provider_code", error)
+        self.request_id = _text("error_request_id", error)
+        self.retryable = _function("error_is_retryable", c_void_p)(error)
+        self.retry_after_ms = _function("error_retry_after_ms", c_void_p)(error)
+        self.outcome_unknown = _function("error_outcome_unknown", c_void_p)(error)
+        super().__init__(f"{call}: {self.status_name} ({status}): {self.message}")
+
+
+class Stats(ctypes.Structure):
+    """What an engine has counted: `cyborg_kms_stats`."""
+
+    _fields_ = [("struct_size", c_size_t)] + [
+        (name, c_uint64)
+        for name in "cache_hits cache_misses cache_entries kms_calls kms_errors kms_retries coalesced_waits"
+        " stale_served store_reads store_writes".split()
+    ]
 
 
 def _library():
@@ -37,13 +54,26 @@ _lib.cyborg_kms_blob_created_at.restype = c_int64
 _lib.cyborg_kms_index_version.restype = c_uint32
 _lib.cyborg_kms_buffer_data.restype = c_void_p
 _lib.cyborg_kms_buffer_len.restype = c_size_t
-_lib.cyborg_kms_error_message.restype = c_char_p
+_lib.cyborg_kms_status_name.restype = c_char_p
+_lib.cyborg_kms_error_is_retryable.restype = c_bool
+_lib.cyborg_kms_error_retry_after_ms.restype = c_uint64
+_lib.cyborg_kms_error_outcome_unknown.restype = c_bool
+for _name in ("error_message", "error_provider_code", "error_request_id"):
+    getattr(_lib, "cyborg_kms_" + _name).restype = c_char_p
 
 
 def _function(name, *arguments):
     function = getattr(_lib, "cyborg_kms_" + name)
     function.argtypes = arguments
     return function
+
+
+def _text(name, handle):
+    return _function(name, c_void_p)(handle).decode()
+
+
+def _name_or_null(name):
+    return None if name is None else c_char_p(name.encode())
 
 
 _free = {kind: _function(kind + "_free", c_void_p) for kind in ("error", "buffer", "blob", "store", "engine", "index")}
@@ -58,9 +88,10 @@ def _call(name, *arguments):
     if status == 0:
         assert not error.value, f"{name} succeeded and set an error"
         return
-    message = _function("error_message", c_void_p)(error).decode()
-    _free["error"](error)
-    raise KmsError(status, f"{name}: {message}")
+    try:
+        raise KmsError(name, status, error)
+    finally:
+        _free["error"](error)
 
 
 def _bytes_of(data):
@@ -156,10 +187,27 @@ class Engine(Handle):
     kind = "engine"
 
     @classmethod
-    def open(cls, yaml):
-        pointer = c_void_p()
-        _call("engine_open_yaml", c_char_p(yaml.encode()), byref(pointer))
+    def open(cls, yaml, store=None):
+        """With the configuration's store, or with the caller's."""
+        pointer, text = c_void_p(), c_char_p(yaml.encode())
+        if store is None:
+            _call("engine_open_yaml", text, byref(pointer))
+        else:
+            _call("engine_open_yaml_with_store", text, store.pointer, byref(pointer))
         return cls(pointer)
+
+    def check(self, kms_name=None):
+        """A wrap and an unwrap by one slot, or by all."""
+        _call("engine_check", self.pointer, _name_or_null(kms_name))
+
+    def evict(self, index_name=None):
+        """Forgets the keys of one index, or of all."""
+        _call("engine_evict", self.pointer, _name_or_null(index_name))
+
+    def stats(self):
+        stats = Stats(struct_size=ctypes.sizeof(Stats))
+        _call("engine_stats", self.pointer, byref(stats))
+        return stats
 
     def create_index(self, index_name, kms_name):
         pointer = c_void_p()
@@ -179,6 +227,10 @@ class Index(Handle):
 
     def version(self):
         return _function("index_version", c_void_p)(self.pointer)
+
+    def refresh(self):
+        """Asks record and KMS now."""
+        _call("index_refresh", self.pointer)
 
     def kek(self):
         out = (c_uint8 * 32)()

@@ -1,0 +1,206 @@
+//! What a failed request to AWS means: a status, AWS's own code and request id, and what to change.
+
+use std::error::Error as StdError;
+use std::time::{Duration, SystemTime};
+
+use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_sts::operation::assume_role::AssumeRoleError;
+use aws_sdk_sts::operation::assume_role_with_web_identity::AssumeRoleWithWebIdentityError;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::DateTime;
+use aws_smithy_types::date_time::Format;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use aws_types::request_id::RequestId;
+
+use super::refusal::{self, Refusal};
+use crate::error::{Error, Status, fail};
+use crate::net::causes;
+
+/// AWS takes a request whose time is off by five minutes.
+const MAX_SKEW: Duration = Duration::from_secs(300);
+/// More of a foreign message than this helps nobody.
+const MAX_MESSAGE: usize = 600;
+
+/// What was asked, for messages.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// The action, as IAM calls it: `kms:Decrypt`.
+    pub action: &'a str,
+    /// What it was asked of: a key, a secret.
+    pub resource: &'a str,
+}
+
+impl std::fmt::Display for Asked<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} of {}", self.action, self.resource)
+    }
+}
+
+/// The error of a failed request.
+pub fn error<E>(asked: Asked<'_>, failed: SdkError<E, HttpResponse>) -> Error
+where
+    E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
+{
+    let credentials = find::<CredentialsError>(&failed).map(credentials_error);
+    let meaning = credentials.unwrap_or_else(|| match &failed {
+        SdkError::ServiceError(answer) => refused(answer.err(), Some(answer.raw())),
+        SdkError::TimeoutError(_) => no_answer(),
+        SdkError::DispatchFailure(failure) if failure.is_timeout() => no_answer(),
+        SdkError::DispatchFailure(failure) if failure.is_user() => {
+            fail!(Config, "the request can't be made: {}; check endpoint and proxy", causes(&failed))
+        }
+        SdkError::DispatchFailure(_) => fail!(
+            KmsUnavailable,
+            "AWS can't be reached: {}; check endpoint, region and proxy, and the way there",
+            causes(&failed)
+        ),
+        SdkError::ResponseError(answer) => broken_answer(answer.raw(), &causes(&failed)),
+        _ => fail!(Internal, "the request can't be made: {}", causes(&failed)),
+    });
+    meaning.context(asked)
+}
+
+fn no_answer() -> Error {
+    fail!(Timeout, "AWS did not answer in time: check endpoint, region and proxy, or raise request_timeout")
+}
+
+/// An answer that is none: half of one, or a page of some proxy's.
+fn broken_answer(answer: &HttpResponse, cause: &str) -> Error {
+    let status = answer.status().as_u16();
+    let request_id = answer.request_id().unwrap_or_default();
+    let meaning = if answer.status().is_success() {
+        Status::KmsUnavailable
+    } else {
+        refusal::of_http_status(status).status
+    };
+    fail!(
+        KmsUnavailable,
+        "the answer (HTTP {status}) is not one of AWS's: {}; check endpoint and proxy",
+        shorten(cause)
+    )
+    .with_status(meaning)
+    .with_provider(format!("HTTP {status}"), request_id)
+    .with_retry_after_ms(retry_after_ms(answer))
+}
+
+/// What AWS, or its STS, said no with.
+fn refused<E: ProvideErrorMetadata>(error: &E, answer: Option<&HttpResponse>) -> Error {
+    let http_status = answer.map_or(0, |answer| answer.status().as_u16());
+    let code = error.code().unwrap_or_default();
+    // A code may come with its namespace in front or an address behind.
+    let code = code.rsplit('#').next().unwrap_or_default().split(':').next().unwrap_or_default();
+    let message = error.message().unwrap_or_default();
+    if (200..300).contains(&http_status) {
+        let advice = "check endpoint, and who answers there";
+        return fail!(Corrupt, "AWS answered with success and with garbage (HTTP {http_status}); {advice}");
+    }
+    let Refusal { status, advice } = meaning(code, message, http_status);
+    let shown = if code.is_empty() { format!("HTTP {http_status}") } else { code.to_owned() };
+    let request_id = answer.and_then(RequestId::request_id).or_else(|| error.meta().request_id());
+    let mut refused = fail!(Internal, "AWS refused: {shown}: {}; {advice}", without_secrets(message))
+        .with_status(status)
+        .with_provider(shown.clone(), request_id.unwrap_or_default())
+        .with_retry_after_ms(answer.map_or(0, retry_after_ms));
+    if refusal::may_be_the_clock(code)
+        && let Some(skew) = answer.and_then(clock_skew)
+    {
+        let wait = format!("this machine's clock is {} s off AWS's: set it (NTP)", skew.as_secs());
+        // The SDK has learnt the difference from this answer.
+        refused = refused.context(wait).with_retryable(true);
+    }
+    refused
+}
+
+fn meaning(code: &str, message: &str, http_status: u16) -> Refusal {
+    // Secrets Manager has one code for much.
+    if code == "InvalidRequestException" {
+        let is_deleted = message.contains("deletion") || message.contains("deleted");
+        let advice = "the secret is to be deleted: restore it (aws secretsmanager restore-secret)";
+        return if is_deleted {
+            Refusal { status: Status::KeyDisabled, advice }
+        } else {
+            Refusal { status: Status::Config, advice: "check key_id, the name or ARN of the secret" }
+        };
+    }
+    refusal::of_code(code).unwrap_or_else(|| refusal::of_http_status(http_status))
+}
+
+/// Why there are no credentials to ask with.
+fn credentials_error(error: &CredentialsError) -> Error {
+    if let Some(refused) = sts_refusal(error) {
+        return refused;
+    }
+    match error {
+        CredentialsError::CredentialsNotLoaded(_) => fail!(
+            AccessDenied,
+            "no AWS credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, name a profile, or give \
+             this machine a role"
+        ),
+        CredentialsError::ProviderTimedOut(_) => {
+            fail!(Timeout, "AWS credentials did not come in time: {}", causes(error))
+        }
+        CredentialsError::InvalidConfiguration(_) => {
+            fail!(Config, "the configuration of the AWS credentials is wrong: {}", shorten(&causes(error)))
+        }
+        _ => fail!(KmsUnavailable, "AWS credentials could not be had: {}", shorten(&causes(error))),
+    }
+}
+
+/// The refusal of a role, if that is why there are no credentials.
+pub(super) fn sts_refusal(error: &CredentialsError) -> Option<Error> {
+    if let Some(failed) = find::<SdkError<AssumeRoleError, HttpResponse>>(error) {
+        let refused = failed.as_service_error().map(|refusal| refused(refusal, failed.raw_response()));
+        return refused.filter(|error| !error.is_retryable()).map(|error| error.context(ROLE));
+    }
+    if let Some(refusal) = find::<AssumeRoleError>(error) {
+        return Some(refused(refusal, None))
+            .filter(|error| !error.is_retryable())
+            .map(|error| error.context(ROLE));
+    }
+    let web = find::<AssumeRoleWithWebIdentityError>(error).map(|refusal| refused(refusal, None));
+    web.filter(|error| !error.is_retryable())
+}
+
+const ROLE: &str = "the role can't be assumed (its trust policy must allow sts:AssumeRole to these credentials, with \
+                    the slot's external_id)";
+
+/// The first cause of this type.
+fn find<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref::<T>() {
+            return Some(found);
+        }
+        next = error.source();
+    }
+    None
+}
+
+/// What the answer asks to wait: whole seconds, as HTTP has it.
+fn retry_after_ms(answer: &HttpResponse) -> u64 {
+    let seconds = answer.headers().get("retry-after").and_then(|text| text.trim().parse::<u64>().ok());
+    seconds.map_or(0, |seconds| seconds.saturating_mul(1000))
+}
+
+/// How far the answer's time is from ours, where that is why a signature was refused.
+fn clock_skew(answer: &HttpResponse) -> Option<Duration> {
+    let date = answer.headers().get("date")?;
+    let theirs = SystemTime::try_from(DateTime::from_str(date, Format::HttpDate).ok()?).ok()?;
+    let now = SystemTime::now();
+    let skew = now.duration_since(theirs).or_else(|_| theirs.duration_since(now)).ok()?;
+    (skew >= MAX_SKEW).then_some(skew)
+}
+
+/// A refused signature's message repeats the request, and with it the session's token.
+fn without_secrets(message: &str) -> String {
+    let end = message.find("The Canonical String").unwrap_or(message.len());
+    shorten(message[..end].trim_end())
+}
+
+fn shorten(text: &str) -> String {
+    match text.char_indices().nth(MAX_MESSAGE) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{}…", &text[..end]),
+    }
+}
