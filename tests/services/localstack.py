@@ -20,6 +20,9 @@ class LocalStack(AwsServer):
     def environment(self):
         return {
             "GATEWAY_LISTEN": f"{HOST}:{self.port}",
+            # By its default server, twisted, it listens on all interfaces whatever GATEWAY_LISTEN says.
+            "GATEWAY_SERVER": "hypercorn",
+            "DNS_ADDRESS": "0",
             "SERVICES": "kms,s3",
             "DISABLE_EVENTS": "1",
             "SKIP_SSL_CERT_DOWNLOAD": "1",

@@ -123,7 +123,9 @@ class Server:
 
     def post(self, path, body=b""):
         """A request of the server's own control interface."""
-        request = urllib.request.Request(self.url + path, data=body, method="POST")
+        # Named, since for urllib a body is a form, which moto reads away.
+        headers = {"Content-Type": "text/plain"}
+        request = urllib.request.Request(self.url + path, data=body, headers=headers, method="POST")
         try:
             with urllib.request.urlopen(request, timeout=30) as answer:
                 return answer.read()
