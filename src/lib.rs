@@ -36,3 +36,8 @@ mod status;
 pub mod store;
 mod striped;
 pub mod sys;
+
+/// In the C library, where nobody else can choose one.
+#[cfg(feature = "wipe-freed")]
+#[global_allocator]
+static ALLOCATOR: sys::allocator::WipingAllocator = sys::allocator::WipingAllocator;

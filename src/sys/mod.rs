@@ -3,6 +3,7 @@
 
 #[cfg(feature = "aws-lc")]
 pub mod aead;
+pub mod allocator;
 pub mod clock;
 pub mod fork;
 pub mod memory;

@@ -1,6 +1,6 @@
 """The servers start, say why when they do not, and are gone when the tests are, however these end.
 
-    build/venv/bin/python -m tests.cloud.run processes
+build/venv/bin/python -m tests.cloud.run processes
 """
 
 import pathlib
@@ -135,7 +135,11 @@ def test_every_server_ends_when_the_run_is_killed(_):
 def told_by(*names):
     """The program for humans, running, and what it says up to its last line."""
     run = subprocess.Popen(
-        [sys.executable, "-m", "tests.services", *names], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "tests.services", *names],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     lines = []
     for line in run.stdout:
@@ -151,7 +155,9 @@ def test_the_program_for_humans_says_what_to_paste(_):
         text = "\n".join(lines)
         assert "export AWS_ACCESS_KEY_ID=test" in lines and "export AWS_REGION=us-east-1" in lines
         assert "  url: s3://kms/records" in lines and "  url: gs://kms/records" in lines
-        assert re.search(r"^    prod: \{provider: aws-kms, key_id: \S+, region: us-east-1, endpoint: http://", text, re.M)
+        assert re.search(
+            r"^    prod: \{provider: aws-kms, key_id: \S+, region: us-east-1, endpoint: http://", text, re.M
+        )
         assert re.search(r"^    secret: \{provider: aws, key_id: arn:aws:secretsmanager:\S+, region: ", text, re.M)
         port = int(re.search(r"^# gcs: http://127\.0\.0\.1:(\d+)$", text, re.M)[1])
         run.send_signal(signal.SIGTERM)

@@ -1,6 +1,6 @@
 """Each fault of the tests' own proxy is what it says, seen from a client; without a rule nothing changes.
 
-    build/venv/bin/python -m tests.cloud.run proxy
+build/venv/bin/python -m tests.cloud.run proxy
 """
 
 import http.client
@@ -45,7 +45,9 @@ def put(place, proxy, fault, applied, patience=30):
     bucket = place.name()
     place.gcs.create_bucket(bucket)
     rule = proxy.on(fault, method="PUT", path=f"/{bucket}/object")
-    head = f"PUT /{bucket}/object HTTP/1.1\r\nHost: {HOST}:{proxy.port}\r\nContent-Length: 5\r\nConnection: close\r\n\r\n"
+    head = (
+        f"PUT /{bucket}/object HTTP/1.1\r\nHost: {HOST}:{proxy.port}\r\nContent-Length: 5\r\nConnection: close\r\n\r\n"
+    )
     received, end = raw(proxy.port, head.encode() + b"bytes", patience)
     assert rule.hits == 1
     until = time.monotonic() + 30

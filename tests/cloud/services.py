@@ -1,6 +1,6 @@
 """The servers do what the library's tests rely on, the bad ones too: a version that behaves otherwise is found here.
 
-    build/venv/bin/python -m tests.cloud.run services
+build/venv/bin/python -m tests.cloud.run services
 """
 
 import json
@@ -69,7 +69,9 @@ def pages(server, bucket, query):
     while True:
         with urllib.request.urlopen(f"{server.url}/{bucket}?list-type=2&{query}{token}", timeout=30) as answer:
             text = answer.read().decode()
-        names = [part.partition("<")[0] for part in text.split("<Key>")[1:] + text.split("<CommonPrefixes><Prefix>")[1:]]
+        names = [
+            part.partition("<")[0] for part in text.split("<Key>")[1:] + text.split("<CommonPrefixes><Prefix>")[1:]
+        ]
         found.append(sorted(names))
         if "<NextContinuationToken>" not in text:
             return found

@@ -1,4 +1,4 @@
-"""LocalStack: the states of KMS keys, S3 with conditional writes. What it had is gone with it: start another to reset."""
+"""LocalStack: the states of KMS keys, S3 with conditional writes. Start another to reset."""
 
 from .aws import AwsServer
 from .server import HOST, INSTALLED

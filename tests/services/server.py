@@ -34,7 +34,9 @@ def free_port():
                 return port
             except OSError:
                 continue
-    raise ServiceError(f"of 100 ports from {PORTS.start} to {PORTS.stop} none is free: end the servers that were left over")
+    raise ServiceError(
+        f"of 100 ports from {PORTS.start} to {PORTS.stop} none is free: end the servers that were left over"
+    )
 
 
 class Server:
