@@ -38,11 +38,9 @@ pub(super) fn create(
     }
     refuse_existing(core, call, name)?;
     let kek = given.map_or_else(|| core.arena.random_key(), Ok)?;
-    let wrap = match kms {
+    let (wrap, as_of) = match kms {
         Some(slot) => core.wrap(call, name, slot, &kek)?,
-        None => {
-            WrappedKek { kms_name: kms_name.to_owned(), provider: "none".to_owned(), ..WrappedKek::default() }
-        }
+        None => (wrapped_by_none(kms_name), core.clock.now()),
     };
     let compatible =
         slot.as_ref().map_or(core.config.load().cyborgdb_compatible, |slot| slot.cyborgdb_compatible);
@@ -59,11 +57,15 @@ pub(super) fn create(
     let max_age = nanoseconds(core.cache_settings().max_record_age);
     let loaded = Loaded {
         keys: Arc::new(keys),
-        valid_until: now.saturating_add(core.lifetime()),
+        valid_until: as_of.saturating_add(core.lifetime()),
         seal_until: now.saturating_add(max_age),
         trouble: None,
     };
     Index::of_new(lifeline, name, loaded, given)
+}
+
+fn wrapped_by_none(kms_name: &str) -> WrappedKek {
+    WrappedKek { kms_name: kms_name.to_owned(), provider: "none".to_owned(), ..WrappedKek::default() }
 }
 
 /// Before the KMS is asked for a wrap that nobody would need.

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Core;
+#[cfg(feature = "aws")]
+use super::core::nanoseconds;
 use crate::error::{Result, fail};
 use crate::provider::{External, Local, Registered, SharedProvider};
 use crate::registry::{ProviderKind, Slot};
@@ -56,6 +58,15 @@ impl Providers {
         let _no_fork = fork::no_fork();
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.retain(|name, (slot, _)| slots.get(name) == Some(slot));
+    }
+
+    /// Has the providers forget what they got from their KMS up to this moment.
+    pub(super) fn forget(&self, asked_until: u64) {
+        let _no_fork = fork::no_fork();
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        for (_, provider) in kept.values() {
+            provider.forget(asked_until);
+        }
     }
 
     /// The provider that is kept for this slot, made where there is none.
@@ -122,14 +133,14 @@ impl Core {
 
     #[cfg(feature = "aws")]
     fn aws_secret(&self, slot: &Arc<Slot>) -> Result<SharedProvider> {
-        let lifetime = self.lifetime();
         Ok(self.providers.keep(slot, || {
+            let ttl = nanoseconds(self.cache_settings().ttl);
             let http = Arc::clone(&self.providers.aws_http);
             Arc::new(crate::provider::AwsSecret::new(
                 Arc::clone(slot),
                 Arc::clone(&self.arena),
                 Arc::clone(&self.clock),
-                lifetime,
+                ttl,
                 Arc::clone(&self.network),
                 http,
             ))

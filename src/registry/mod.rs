@@ -8,6 +8,7 @@ mod expand;
 mod kind;
 mod parse;
 mod path;
+mod replica;
 mod slot;
 mod units;
 mod value;
