@@ -53,14 +53,15 @@ def slot(server, provider, key_id, **settings):
     return {"provider": provider, "key_id": key_id, "region": "us-east-1", "endpoint": server.url} | settings
 
 
-def configuration(records="memory://", ttl="60s", **slots):
+def configuration(records="memory://", ttl="60s", ahead=0.8, **slots):
     """The text of a configuration; JSON is YAML too."""
-    return json.dumps({"storage": {"url": str(records)}, "cache": {"ttl": ttl}, "kms": {"registry": slots}})
+    cache = {"ttl": ttl, "refresh_ahead": ahead}
+    return json.dumps({"storage": {"url": str(records)}, "cache": cache, "kms": {"registry": slots}})
 
 
-def engine(place, records="memory://", ttl="60s", **slots):
+def engine(place, records="memory://", ttl="60s", ahead=0.8, **slots):
     """An engine with these slots, for this test."""
-    return place.cleanup.enter_context(Engine.open(configuration(records, ttl, **slots)))
+    return place.cleanup.enter_context(Engine.open(configuration(records, ttl, ahead, **slots)))
 
 
 def store(place, records):

@@ -121,7 +121,7 @@ def test_an_index_lives_from_when_the_secret_was_fetched(place):
     use(place, place.moto)
     for _ in range(10):
         proxy, (name, _) = place.proxy(place.moto), new_secret(place)
-        ours = engine(place, ttl="4s", prod=slot(proxy, "aws", name))
+        ours = engine(place, ttl="4s", ahead=0, prod=slot(proxy, "aws", name))
         create(ours, "first")
         time.sleep(1)
         create(ours, "late")
@@ -214,7 +214,7 @@ def test_a_shorter_lifetime_holds_for_a_cached_secret_too(place):
     settings = slot(proxy, "aws", name)
     ours = engine(place, records, ttl="1h", prod=settings)
     create(ours, "customers")
-    ours.reload(configuration(records, "10m", prod=settings))
+    ours.reload(configuration(records, ttl="10m", prod=settings))
     proxy.clear()
     create(ours, "new")
     assert proxy.count(target=GET_SECRET) == 1
