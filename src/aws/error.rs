@@ -142,8 +142,9 @@ fn no_credentials(error: &CredentialsError) -> Error {
     match error {
         CredentialsError::CredentialsNotLoaded(_) => fail!(
             AccessDenied,
-            "no AWS credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, name a profile, or give \
-             this machine a role"
+            "no AWS credentials were found ({}): set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, name a profile that \
+             has them, or give this machine a role",
+            shorten(&causes(error))
         ),
         CredentialsError::ProviderTimedOut(_) => fail!(
             Timeout,

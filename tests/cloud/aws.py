@@ -101,7 +101,9 @@ def refused(status, call, *arguments, code=None, words=()):
 
 def new_key(server, **parameters):
     """The ARN of a new KMS key."""
-    return server.client("kms").create_key(**parameters)["KeyMetadata"]["Arn"]
+    # boto3 would look for the profile that a test names, too.
+    with environment():
+        return server.client("kms").create_key(**parameters)["KeyMetadata"]["Arn"]
 
 
 def key_id(arn):
