@@ -15,7 +15,7 @@ use aws_types::request_id::RequestId;
 
 use super::refusal::{self, Refusal};
 use crate::error::{Error, Status, fail};
-use crate::net::causes;
+use crate::net::causes_that;
 
 /// AWS takes a request whose time is off by five minutes.
 const MAX_SKEW: Duration = Duration::from_secs(300);
@@ -85,7 +85,7 @@ fn broken_answer(answer: &HttpResponse, cause: &str) -> Error {
     fail!(
         KmsUnavailable,
         "the answer (HTTP {status}) is not one of AWS's: {}; check endpoint and proxy",
-        shorten(cause)
+        cause
     )
     .with_status(meaning)
     .with_provider(format!("HTTP {status}"), request_id)
@@ -144,7 +144,7 @@ fn no_credentials(error: &CredentialsError) -> Error {
             AccessDenied,
             "no AWS credentials were found ({}): set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, name a profile that \
              has them, or give this machine a role",
-            shorten(&causes(error))
+            causes(error)
         ),
         CredentialsError::ProviderTimedOut(_) => fail!(
             Timeout,
@@ -155,13 +155,13 @@ fn no_credentials(error: &CredentialsError) -> Error {
             fail!(
                 Config,
                 "the configuration of the AWS credentials is wrong: {}; check the profile and the AWS_ variables",
-                shorten(&causes(error))
+                causes(error)
             )
         }
         _ => fail!(
             KmsUnavailable,
             "AWS credentials could not be had: {}; check the profile and the way to where they come from",
-            shorten(&causes(error))
+            causes(error)
         ),
     }
 }
@@ -203,6 +203,12 @@ fn find<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Optio
         next = error.source();
     }
     None
+}
+
+/// Why there was no answer. The SDK prints a whole request where it can't be sent, and in its body there may be a KEK: no
+/// text with a printed structure in it is shown.
+fn causes(error: &(dyn StdError + 'static)) -> String {
+    shorten(&causes_that(error, |text| !text.contains(['{', '"'])))
 }
 
 /// What the answer asks to wait: whole seconds, as HTTP has it.

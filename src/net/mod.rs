@@ -113,15 +113,20 @@ async fn until_the_end_of<T>(call: &Call, what: &str, request: impl Future<Outpu
 
 /// The error of a request that got no answer, with the whole chain of causes: the last one says what to do.
 pub fn causes(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let inner_text = inner.to_string();
+    causes_that(error, |_| true)
+}
+
+/// The same with those of the causes alone whose text may be shown.
+pub fn causes_that(error: &(dyn std::error::Error + 'static), may_be_shown: impl Fn(&str) -> bool) -> String {
+    let mut text = String::new();
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let more = error.to_string();
         // Many errors repeat their cause.
-        if !text.contains(&inner_text) {
-            text = format!("{text}: {inner_text}");
+        if !text.contains(&more) && may_be_shown(&more) {
+            text = if text.is_empty() { more } else { format!("{text}: {more}") };
         }
-        cause = inner.source();
+        cause = error.source();
     }
     text
 }

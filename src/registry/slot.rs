@@ -258,9 +258,16 @@ pub(super) fn check_address(section: &Section<'_>, key: &str, value: &Value) -> 
     let host = address.as_deref().map(|a| a.strip_prefix("https://").or_else(|| a.strip_prefix("http://")));
     match host {
         None => Ok(()),
-        Some(Some(host)) if !host.is_empty() && !host.starts_with('/') => Ok(()),
+        Some(Some(host)) if !host.is_empty() && !host.starts_with('/') && host.chars().all(of_address) => {
+            Ok(())
+        }
         Some(_) => Err(section.wrong(key, value, "is not an address: write it as https://host:port")),
     }
+}
+
+/// RFC 3986's characters.
+fn of_address(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "-._~:/?#[]@!$&'()*+,;=%".contains(c)
 }
 
 /// What shows up in the customer's CloudTrail.
