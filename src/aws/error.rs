@@ -179,6 +179,9 @@ fn no_role(error: &CredentialsError) -> Option<Error> {
         let failed = find::<SdkError<AssumeRoleWithWebIdentityError, HttpResponse>>(error)?;
         (meaning_of(failed), WEB_ROLE)
     };
+    // Garbage from STS tells nothing of the key.
+    let is_garbage = error.status() == Status::Corrupt;
+    let error = if is_garbage { error.with_status(Status::KmsUnavailable) } else { error };
     let passes = error.is_retryable();
     Some(error.context(if passes { "no answer with the role's credentials from STS" } else { refused }))
 }

@@ -150,7 +150,7 @@ async fn fetch(client: &Client, arena: &Arc<Arena>, key_id: &str) -> Result<Secr
         }
         return arena.key_from(&binary);
     }
-    let text = Zeroizing::new(answer.secret_string.unwrap_or_default());
+    let text = Zeroizing::new(answer.secret_string.ok_or_else(|| wrong("has no value".to_owned()))?);
     let text = text.trim_ascii();
     arena.key_with(|key| match Base64::decode(text, key) {
         Ok(decoded) if decoded.len() == 32 => Ok(()),
