@@ -14,7 +14,7 @@ pub use per_process::PerProcess;
 use crate::call::Call;
 use crate::error::{Result, fail};
 use crate::runtime::{adopt_thread, is_library_thread};
-use crate::sys::{fork, signal};
+use crate::sys::{fork, signal, stack};
 
 /// How long the end of a network waits for a name that is just being looked up.
 const LAST_WAIT: Duration = Duration::from_secs(1);
@@ -46,11 +46,11 @@ impl Network {
         if tokio::runtime::Handle::try_current().is_ok() && !is_library_thread() {
             // A Rust program's own asynchronous thread: tokio would refuse to wait on it.
             return std::thread::scope(|scope| {
-                let waiting = scope.spawn(|| handle.block_on(limited));
+                let waiting = scope.spawn(|| wait(&handle, limited));
                 waiting.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
             });
         }
-        handle.block_on(limited)
+        wait(&handle, limited)
     }
 
     fn handle(&self) -> Result<tokio::runtime::Handle> {
@@ -98,6 +98,12 @@ fn build() -> Result<tokio::runtime::Runtime> {
             let advice = "raise the limits on open files and processes (ulimit -n, ulimit -u)";
             fail!(Internal, "the network's thread could not be started ({error}): {advice}")
         })
+}
+
+fn wait<T>(handle: &tokio::runtime::Handle, request: impl Future<Output = T>) -> T {
+    let result = handle.block_on(request);
+    stack::wipe();
+    result
 }
 
 async fn until_the_end_of<T>(call: &Call, what: &str, request: impl Future<Output = Result<T>>) -> Result<T> {
