@@ -1,5 +1,6 @@
 //! What all handles of one engine share.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 
@@ -155,8 +156,12 @@ impl Core {
         self.audit.change(Setup::new(&config.audit, &self.arena)?);
         self.cache.set_max_entries(config.cache.max_entries as usize);
         let share_no_more = config.cache.ttl.is_zero();
-        self.providers.keep_only(&config.slots);
-        self.config.store(Arc::new(config));
+        let same_ttl = config.cache.ttl == current.cache.ttl;
+        let config = Arc::new(config);
+        self.config.store(Arc::clone(&config));
+        // A provider is made for its slot and for the ttl.
+        let none = BTreeMap::new();
+        self.providers.keep_only(if same_ttl { &config.slots } else { &none });
         if share_no_more {
             self.cache.forget_all();
         }
@@ -191,6 +196,11 @@ impl Core {
             self.watch(entry)?;
         }
         Ok(keys)
+    }
+
+    /// What a KMS said before now counts no more.
+    pub(crate) fn ask_anew(&self) {
+        self.providers.forget(u64::MAX);
     }
 
     /// The same by a load that starts now.
@@ -270,6 +280,7 @@ impl Core {
     fn look_at(self: &Arc<Core>, entry: &Arc<Entry>, now: u64) -> Option<u64> {
         if entry.expire(now) {
             entry.unwatched();
+            self.providers.forget(now.saturating_sub(self.lifetime()));
             self.cache.forget_if_empty(entry.name());
             // Keys that were loaded between these two lines count on the watch that just ended.
             return (!entry.expire(now) && entry.needs_watch()).then(|| entry.valid_until().max(now + 1));

@@ -64,6 +64,7 @@ fn make(
     let core: &Arc<Core> = lifeline;
     let kek = given.map_or_else(|| core.arena.random_key(), Ok)?;
     let wraps = custody.wrap(core, call, name, &kek)?;
+    let as_of = wraps.as_of;
     let record = new_record(core, name, wraps, &kek, custody.is_compatible)?;
     let now = core.clock.now();
     let given = if custody.is_none() { Some(kek.duplicate()?) } else { None };
@@ -75,10 +76,10 @@ fn make(
     keys.record = Arc::new(insert(core, call, name, record)?);
     intent.record(&keys.record);
     let max_age = nanoseconds(core.cache_settings().max_record_age);
-    let valid_until = now.saturating_add(core.lifetime());
+    let valid_until = as_of.saturating_add(core.lifetime());
     let loaded = Loaded {
         keys: Arc::new(keys),
-        as_of: now,
+        as_of,
         valid_until,
         ends_at: core.ends_at(valid_until),
         seal_until: now.saturating_add(max_age),

@@ -27,6 +27,8 @@ pub(super) struct Custody {
 pub(super) struct Wraps {
     own: WrappedKek,
     recipients: Vec<WrappedKek>,
+    /// Since when what the slot's KMS said is known, by the engine's clock.
+    pub(super) as_of: u64,
 }
 
 impl Wraps {
@@ -68,13 +70,14 @@ impl Custody {
         let Some(slot) = &self.kms else {
             let kms_name = self.kms_name.clone();
             let own = WrappedKek { kms_name, provider: "none".to_owned(), ..WrappedKek::default() };
-            return Ok(Wraps { own, recipients: Vec::new() });
+            return Ok(Wraps { own, recipients: Vec::new(), as_of: core.clock.now() });
         };
-        let own = core.wrap(call, name, slot, kek)?;
+        let (own, as_of) = core.wrap(call, name, slot, kek)?;
         let by = |recipient: &String| {
             let wrapped = core.slot(recipient).and_then(|slot| core.wrap(call, name, &slot, kek));
+            let wrapped = wrapped.map(|(wrap, _)| wrap);
             wrapped.map_err(|error| error.context(format!("recipient {recipient:?} of slot {:?}", slot.name)))
         };
-        Ok(Wraps { own, recipients: slot.recipients.iter().map(by).collect::<Result<_>>()? })
+        Ok(Wraps { own, recipients: slot.recipients.iter().map(by).collect::<Result<_>>()?, as_of })
     }
 }
