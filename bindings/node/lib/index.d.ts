@@ -1,5 +1,8 @@
 /// <reference types="node" />
 
+// Without it what is not exported would be.
+export {};
+
 /** A status by its name, as in `error.code`. */
 export type StatusName = keyof typeof Status;
 

@@ -6,12 +6,20 @@
 const koffi = require('koffi');
 const { native, protos, structs } = require('./native.js');
 const { constants, Status } = require('./constants.js');
-const { KmsError, invalid } = require('./errors.js');
-const { bytes, text, callback } = require('./args.js');
+const { KmsError } = require('./errors.js');
+const { text, callback, describe } = require('./args.js');
 const { copyOut } = require('./call.js');
 const { find, forget, throwLater, callbackOf } = require('./callbacks.js');
 
 const NONE = [null, 0n];
+
+// A wrong answer is a defect of who gave it, not of the call's arguments.
+const defect = (message) => new KmsError('INTERNAL', message);
+
+function bytes(value, what) {
+  if (value instanceof Uint8Array) return value;
+  throw defect(`${what} must be a Buffer or Uint8Array, it is ${describe(value)}`);
+}
 
 // Asks `target` of `id`; `ask` gives the answer's bytes (or null) and revision. Never rejects.
 async function answer(reply, id, otherwise, ask, afterwards = () => {}) {
@@ -86,8 +94,11 @@ function providerCallbacks() {
 function revision(value, what) {
   const number = typeof value === 'number' && Number.isSafeInteger(value) ? BigInt(value) : value;
   if (typeof number === 'bigint' && number > constants.REVISION_ABSENT && number < constants.REVISION_ANY) return number;
-  throw invalid(`${what} must be a bigint from 1 to 2^64 - 2`);
+  throw defect(`${what} must be a bigint from 1 to 2^64 - 2`);
 }
+
+// koffi 3.3.4 gives callbacks a uint64_t with a sign.
+const unsigned = (number) => BigInt.asUintN(64, BigInt(number));
 
 async function stored(store, name) {
   const record = await store.get(name);
@@ -95,9 +106,17 @@ async function stored(store, name) {
   return [bytes(record.data, "a record's data"), revision(record.revision, "a record's revision")];
 }
 
-async function named(store, startAfter, name, nameData) {
+function named(found) {
+  try {
+    return text(found, 'an index name');
+  } catch (error) {
+    throw defect(error.message);
+  }
+}
+
+async function listed(store, startAfter, name, nameData) {
   for await (const found of await store.list(startAfter)) {
-    if (!koffi.call(name, protos.name_callback, text(found, 'an index name'), nameData)) break;
+    if (!koffi.call(name, protos.name_callback, named(found), nameData)) break;
   }
   return NONE;
 }
@@ -108,16 +127,16 @@ const storeMethods = {
     const record = copyOut(data, Number(length));
     answer(reply, id, Status.STORAGE, async (store) => [
       null,
-      revision(await store.put(name, record, BigInt(expected)), 'what put gives'),
+      revision(await store.put(name, record, unsigned(expected)), 'what put gives'),
     ]);
   },
   remove: (name, expected, reply, id) =>
     answer(reply, id, Status.STORAGE, async (store) => {
-      await store.remove(name, BigInt(expected));
+      await store.remove(name, unsigned(expected));
       return NONE;
     }),
   list: (startAfter, name, nameData, reply, id) =>
-    answer(reply, id, Status.STORAGE, (store) => named(store, startAfter, name, nameData)),
+    answer(reply, id, Status.STORAGE, (store) => listed(store, startAfter, name, nameData)),
 };
 
 // The callbacks of a store, the same for all of them. What they return is nothing: the answer comes later.
