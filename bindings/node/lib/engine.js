@@ -2,8 +2,8 @@
 
 const koffi = require('koffi');
 const { native, structs } = require('./native.js');
-const { Place, scratch, callHere, takeBuffer } = require('./call.js');
-const { Handle, CELL, OURS, pointerOf, use } = require('./handle.js');
+const { Place, scratch, callHere, callOffThread, takeBuffer } = require('./call.js');
+const { Handle, CELL, OURS, pointerOf, hold, use } = require('./handle.js');
 const { text, optionalText, bytes, u32, options, callback: function_ } = require('./args.js');
 const { invalid, unsupported } = require('./errors.js');
 const { Store } = require('./store.js');
@@ -135,35 +135,27 @@ class Engine extends Handle {
 
   // Creates an index, with a fresh KEK in the care of the slot `kmsName`.
   async createIndex(indexName, kmsName) {
-    const place = new Place();
     const names = [text(indexName, 'indexName'), text(kmsName, 'kmsName')];
-    await use(native.index_create, [this, ...names, place.out], place);
-    return opened(this, place.handle(), openOptions());
+    return openedBy(this, native.index_create, names, openOptions());
   }
 
   // Creates an index with a KEK of the caller's; `kmsName` null: the caller brings it at each opening.
   async createIndexWithKey(indexName, kmsName, kek) {
-    const place = new Place();
     const names = [text(indexName, 'indexName'), optionalText(kmsName, 'kmsName')];
-    await use(native.index_create_with_key, [this, ...names, bytes(kek, 'kek'), kek.byteLength, place.out], place);
-    return opened(this, place.handle(), openOptions({ kek }));
+    const key = [bytes(kek, 'kek'), kek.byteLength];
+    return openedBy(this, native.index_create_with_key, [...names, ...key], openOptions({ kek }));
   }
 
   async openIndex(indexName, given) {
-    const place = new Place();
-    const name = text(indexName, 'indexName');
-    const wanted = openOptions(given);
-    if (given === undefined) await use(native.index_open, [this, name, place.out], place);
-    else await use(native.index_open_with_options, [this, name, wanted, place.out], place);
-    return opened(this, place.handle(), wanted);
+    const [name, wanted] = [text(indexName, 'indexName'), openOptions(given)];
+    if (given === undefined) return openedBy(this, native.index_open, [name], wanted);
+    return openedBy(this, native.index_open_with_options, [name, wanted], wanted);
   }
 
   // Opens an index whose KEK the caller brings.
   async openIndexWithKey(indexName, kek) {
-    const place = new Place();
     const key = [bytes(kek, 'kek'), kek.byteLength];
-    await use(native.index_open_with_key, [this, text(indexName, 'indexName'), ...key, place.out], place);
-    return opened(this, place.handle(), openOptions({ kek }));
+    return openedBy(this, native.index_open_with_key, [text(indexName, 'indexName'), ...key], openOptions({ kek }));
   }
 
   // Opens an index on this thread: for one that is cached, which takes a microsecond.
@@ -184,31 +176,35 @@ class Engine extends Handle {
   // Opens an index by a thread of the library, so that none of Node's waits for a KMS.
   async openIndexInBackground(indexName, given) {
     onlyOnMainThread('openIndexInBackground');
-    const name = text(indexName, 'indexName');
-    const wanted = openOptions(given);
-    const pointer = await byCallback(this, (id) => {
-      native.index_open_async(pointerOf(this), name, given === undefined ? null : wanted, indexCallback(), id);
+    const [name, wanted] = [text(indexName, 'indexName'), openOptions(given)];
+    return hold([this], async (cell) => {
+      const options_ = given === undefined ? null : wanted;
+      const open = (id) => native.index_open_async(cell.pointer, name, options_, indexCallback(), id);
+      return opened(this, await byCallback(open), wanted);
     });
-    return opened(this, pointer, wanted);
   }
 }
 
 const made = (pointer, backing) => new Engine(OURS, 'engine', pointer, backing);
 
 const opened = (engine, pointer, wanted) =>
-  withQuick(engine, new Index(OURS, 'index', pointer, engine[CELL].backing), wanted);
+  withQuick(engine[CELL], new Index(OURS, 'index', pointer, engine[CELL].backing), wanted);
 
-// Starts what ends by a callback; keeps engine and process until then.
-async function byCallback(engine, start) {
-  const cell = engine[CELL];
+// Calls a function that gives an open index.
+const openedBy = (engine, function_, parameters, wanted) =>
+  hold([engine], async (cell) => {
+    const place = new Place();
+    await callOffThread(function_, [cell.pointer, ...parameters, place.out], place, cell.mayWaitForUs());
+    return opened(engine, place.handle(), wanted);
+  });
+
+// Starts what ends by a callback, and keeps the process until then.
+async function byCallback(start) {
   const alive = setInterval(() => {}, LONGEST_TIMER);
-  cell.pending += 1;
   try {
     return await new Promise((resolve, reject) => start(keep({ resolve, reject })));
   } finally {
     clearInterval(alive);
-    cell.pending -= 1;
-    if (cell.closed && cell.pending === 0) cell.free();
   }
 }
 

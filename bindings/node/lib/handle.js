@@ -12,6 +12,9 @@ const CELL = Symbol('cell');
 // Who has it may construct handles: not the users, who have no pointers.
 const OURS = Symbol('ours');
 
+const FREE = { blob: native.blob_free, engine: native.engine_free, index: native.index_free, store: native.store_free };
+const DONE = Promise.resolve();
+
 // The part of a handle that outlives it. `backing`: whether JavaScript answers for the engine that it belongs to.
 class Cell {
   constructor(noun, pointer, backing) {
@@ -24,6 +27,7 @@ class Cell {
     this.pending = 0;
     this.closed = false;
     this.freed = null;
+    this.tellFreed = null;
   }
 
   // Whether a call may ask JavaScript before it returns.
@@ -37,18 +41,34 @@ class Cell {
     if (this.pending === 0) this.free();
   }
 
-  // The last engine or index waits for callbacks under way: where these are ours, or it is an engine, off the thread.
+  release() {
+    this.pending -= 1;
+    if (this.closed && this.pending === 0) this.free();
+  }
+
   free() {
-    const free = native[`${this.noun}_free`];
-    const pointers = [this.pointer, this.quick].filter((pointer) => pointer !== 0n);
+    const [free, pointer, quick] = [FREE[this.noun], this.pointer, this.quick];
     this.pointer = this.quick = 0n;
-    if (this.noun === 'engine' || this.mayWaitForUs()) {
-      this.freed = Promise.all(pointers.map((pointer) => offThread(free, [pointer], this.mayWaitForUs())));
-    } else {
-      for (const pointer of pointers) free(pointer);
-      this.freed = Promise.resolve();
+    this.freed = this.freeing(free, pointer, quick);
+    this.tellFreed?.(this.freed);
+  }
+
+  // The last engine or index waits for callbacks under way: off this thread where it is an engine, or these are ours.
+  freeing(free, pointer, quick) {
+    const waits = this.mayWaitForUs();
+    if (this.noun === 'engine' || waits) {
+      const both = quick === 0n ? [pointer] : [pointer, quick];
+      return Promise.all(both.map((each) => offThread(free, [each], waits)));
     }
-    this.whenFreed?.(this.freed);
+    free(pointer);
+    if (quick !== 0n) free(quick);
+    return DONE;
+  }
+
+  // When it was freed, which waits for the calls under way.
+  whenFreed() {
+    this.freed ??= new Promise((resolve) => (this.tellFreed = resolve));
+    return this.freed;
   }
 }
 
@@ -69,9 +89,7 @@ class Handle {
     const cell = this[CELL];
     lost.unregister(cell);
     cell.close();
-    // A promise of promises: the one that frees comes when the last call under way is back.
-    cell.over ??= cell.freed ?? new Promise((resolve) => (cell.whenFreed = resolve));
-    await cell.over;
+    await cell.whenFreed();
   }
 
   [Symbol.dispose]() {
@@ -94,23 +112,27 @@ function pointerOf(handle) {
 
 const closed = (cell) => invalid(`the ${cell.noun} is closed`);
 
-// Calls a function off the main thread. A handle among the parameters is given as its pointer, and stays open until the
-// call is back. `mayWaitForUs`: whether the call itself brings a callback.
-async function use(function_, parameters, place = new Place(), mayWaitForUs = false) {
-  const cells = parameters.filter((parameter) => parameter instanceof Handle).map((handle) => handle[CELL]);
+// Keeps handles open until `body` has ended.
+async function hold(handles, body) {
+  const cells = handles.map((handle) => handle[CELL]);
   for (const cell of cells) if (cell.closed) throw closed(cell);
   for (const cell of cells) cell.pending += 1;
   try {
+    return await body(...cells);
+  } finally {
+    for (const cell of cells) cell.release();
+  }
+}
+
+// Calls a function off the main thread. A handle among the parameters is given as its pointer, and stays open until the
+// call is back. `mayWaitForUs`: whether the call itself brings a callback.
+function use(function_, parameters, place = new Place(), mayWaitForUs = false) {
+  const handles = parameters.filter((parameter) => parameter instanceof Handle);
+  return hold(handles, async (...cells) => {
     const waits = mayWaitForUs || cells.some((cell) => cell.mayWaitForUs());
     const values = parameters.map((parameter) => (parameter instanceof Handle ? parameter[CELL].pointer : parameter));
     await callOffThread(function_, values, place, waits);
-  } finally {
-    for (const cell of cells) {
-      cell.pending -= 1;
-      if (cell.closed && cell.pending === 0) cell.free();
-    }
-  }
-  return place;
+  });
 }
 
-module.exports = { Handle, CELL, OURS, pointerOf, closed, use };
+module.exports = { Handle, CELL, OURS, pointerOf, closed, hold, use };

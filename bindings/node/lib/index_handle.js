@@ -3,7 +3,7 @@
 const { native, structs } = require('./native.js');
 const koffi = require('koffi');
 const { constants, Status } = require('./constants.js');
-const { Place, scratch, raise, takeBuffer } = require('./call.js');
+const { Place, scratch, raise, callOffThread, takeBuffer } = require('./call.js');
 const { Handle, CELL, OURS, pointerOf, closed, use } = require('./handle.js');
 const { text, bytes, optionalBytes, lengthOf, u32, u64, integer, options } = require('./args.js');
 const { invalid, unsupported } = require('./errors.js');
@@ -254,7 +254,8 @@ function openOptions(given) {
   };
 }
 
-// Opens the same index once more, so that it does not wait, where JavaScript may be asked. `opened` as openOptions.
+// Opens the same index once more, so that it does not wait, where JavaScript may be asked. `engine`: its
+// cell, held open; `opened`: as openOptions gives it.
 async function withQuick(engine, index, opened) {
   const cell = index[CELL];
   if (opened.flags === constants.OPEN_NO_WAIT) {
@@ -266,8 +267,9 @@ async function withQuick(engine, index, opened) {
   const place = new Place();
   const kek = native.index_provider(cell.pointer) === 'none' ? opened.kek : null;
   const wanted = { ...opened, kek, kek_len: lengthOf(kek), flags: constants.OPEN_NO_WAIT };
+  const parameters = [engine.pointer, native.index_name(cell.pointer), wanted, place.out];
   try {
-    await use(native.index_open_with_options, [engine, native.index_name(cell.pointer), wanted, place.out], place);
+    await callOffThread(native.index_open_with_options, parameters, place, true);
   } catch (error) {
     index.close();
     throw error;

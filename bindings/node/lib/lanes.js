@@ -59,19 +59,26 @@ function start(lane) {
 let leaveNow;
 
 function leave(code) {
-  leaveNow ??= koffi.load(null).func('_exit', 'void', ['int']);
+  // Those that the program added later would not be heard any more.
+  const listeners = process.rawListeners('exit');
+  try {
+    for (const listener of listeners.slice(listeners.indexOf(leave) + 1)) listener.call(process, code);
+  } catch (error) {
+    remember(error);
+    code ||= 1;
+  }
   // Node would print it after this, where nobody handles it.
   if (uncaught !== null && process.listenerCount('uncaughtException') === 0) {
     process.stderr.write(`${uncaught?.stack ?? uncaught}\n`);
   }
-  leaveNow(code);
+  leaveNow ??= koffi.load(null).func('_exit', 'void', ['int']);
+  leaveNow(Number(process.exitCode || code));
 }
 
 function remember(error) {
   uncaught = error ?? 'an exception without a value was thrown';
 }
 
-// Anew for each first call: behind the listeners that the program has by then.
 function watchExit() {
   process.on('uncaughtExceptionMonitor', remember);
   process.on('exit', leave);
