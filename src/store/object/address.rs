@@ -60,7 +60,7 @@ impl Address {
         let bucket = parsed.host_str().unwrap_or_default().to_owned();
         if !is_bucket(&bucket) {
             return Err(wrong(format!(
-                "has no bucket, or one with other than letters, digits, '.', '-', '_': {example}"
+                "has no bucket, or one that is not 3 to 222 letters, digits, '.', '-', '_': {example}"
             )));
         }
         let prefix = prefix(url, &parsed).map_err(wrong)?;
