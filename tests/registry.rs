@@ -86,14 +86,11 @@ fn json_is_accepted() {
 }
 
 #[test]
-fn the_whole_example_is_understood_and_only_what_is_not_active_refused() {
+fn the_whole_example_is_understood() {
     let example = include_str!("data/example.yaml");
     let with = |name: &str| (name == "CUSTOMER_EXTERNAL_ID").then(|| "id-1".to_owned());
-    let error = Config::parse(example, None, &with).unwrap_err();
-    assert_eq!(error.status(), Status::Unsupported);
-    assert!(error.message().starts_with("kms.registry.prod.recipients (line 22): "), "{error}");
-    let active = example.replace("recipients: [escrow]", "recipients: []");
-    let config = Config::parse(&active, None, &with).unwrap();
+    let config = Config::parse(example, None, &with).unwrap();
+    assert_eq!(config.slots["prod"].recipients, ["escrow"]);
     assert_eq!(config.slots["prod"].external_id.as_deref(), Some("id-1"));
     assert_eq!(config.slots["prod"].role_session_name, "cyborg-kms-prod");
     assert_eq!(config.slots["escrow"].provider.as_str(), "external:escrow");
@@ -214,19 +211,31 @@ fn no_value_is_repeated_in_an_error() {
 }
 
 #[test]
-fn what_does_nothing_yet_is_unsupported_and_its_default_is_fine() {
-    for (key, set, default) in [
-        ("recipients", "[a]", "[]"),
-        ("fallback_after", "1s", "500ms"),
-        ("fallback_on_denied", "true", "false"),
-        ("requests_per_second", "0", "100"),
-        ("rewrap_after", "90d", "0"),
-        ("rotate_kek_after", "1h", "0s"),
-        ("rotate_data_key_after", "1h", "~"),
+fn recipients_schedules_and_the_audit_trail() {
+    let set = good(&slot(
+        "provider: local, key_id: k, recipients: [b], fallback_after: 1s, fallback_on_denied: true, requests_per_second: 0, \
+         rewrap_after: 90d, rotate_kek_after: 1h, rotate_data_key_after: ~}\n    b: {provider: local, key_id: k",
+    ));
+    let slot_set = &set.slots["s"];
+    assert_eq!(
+        (slot_set.recipients.as_slice(), slot_set.requests_per_second),
+        (["b".to_owned()].as_slice(), 0)
+    );
+    assert!(slot_set.fallback_on_denied && slot_set.fallback_after == Duration::from_secs(1));
+    assert_eq!(slot_set.rewrap_after, Duration::from_secs(90 * 24 * 3600));
+    assert_eq!(slot_set.rotate_kek_after, Duration::from_secs(3600));
+    assert!(slot_set.rotate_data_key_after.is_zero() && set.slots["b"].recipients.is_empty());
+    for (recipients, what) in [
+        ("provider: none, recipients: [b]", "provider none"),
+        ("provider: local, key_id: k, recipients: [b], cyborgdb_compatible: true", "cyborgdb_compatible"),
+        ("provider: local, key_id: k, recipients: [s]", "the slot itself"),
+        ("provider: local, key_id: k, recipients: [b, b]", "twice"),
+        ("provider: local, key_id: k, recipients: [bb]", "nearest is \"b\""),
+        ("provider: local, key_id: k, recipients: [n]", "provider none"),
     ] {
-        let path = format!("kms.registry.s.{key} (line 3)");
-        refused(&slot(&format!("provider: none, {key}: {set}")), Status::Unsupported, &[&path]);
-        good(&slot(&format!("provider: none, {key}: {default}")));
+        let yaml =
+            slot(&format!("{recipients}}}\n    b: {{provider: local, key_id: k}}\n    n: {{provider: none"));
+        refused(&yaml, Status::Config, &["kms.registry.s.recipients", what]);
     }
     for (key, set, default) in
         [("key_file", "/key", "~"), ("on_error", "log", "fail"), ("max_size", "1MiB", "102400KiB")]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_saphyr::Location;
 
 use super::kind::ProviderKind;
-use super::parse::{RawAudit, RawCache, RawConfig, RawRegistry, RawStorage, Value, nearest};
+use super::parse::{RawAudit, RawCache, RawConfig, RawRegistry, RawSlot, RawStorage, Value, nearest};
 use super::path::KeyPath;
 use super::rules::TIMEOUT;
 use super::slot::{self, Slot};
@@ -54,7 +54,33 @@ fn slots(raw: &RawRegistry, origin: Origin<'_>, compatible: bool) -> Result<BTre
             return Err(section.wrong_here("the slot stands here twice: remove one"));
         }
     }
+    for (name, at, raw) in &raw.0 {
+        let section = Section { origin, path: registry.join(name), at: *at };
+        check_recipients(&section, raw, &slots)?;
+    }
     Ok(slots)
+}
+
+/// Each recipient must be a slot that wraps.
+fn check_recipients(section: &Section<'_>, raw: &RawSlot, slots: &BTreeMap<String, Arc<Slot>>) -> Result<()> {
+    for (value, recipient) in section.texts("recipients", &raw.recipients)?.unwrap_or_default() {
+        match slots.get(&recipient) {
+            Some(slot) if slot.provider != ProviderKind::None => {}
+            Some(_) => {
+                return Err(section.wrong(
+                    "recipients",
+                    &value,
+                    "has provider none, which wraps nothing: remove it",
+                ));
+            }
+            None => {
+                let known: Vec<&str> = slots.keys().map(String::as_str).collect();
+                let what = format!("is no slot; the nearest is \"{}\"", nearest(&recipient, &known));
+                return Err(section.wrong("recipients", &value, what));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn storage(raw: &RawStorage, section: &Section<'_>) -> Result<Storage> {

@@ -8,6 +8,7 @@ mod expand;
 mod kind;
 mod parse;
 mod path;
+mod replica;
 pub(crate) mod rules;
 mod slot;
 pub(crate) mod units;

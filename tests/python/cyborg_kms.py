@@ -205,6 +205,10 @@ class Engine(Handle):
         """Forgets the keys of one index, or of all."""
         _call("engine_evict", self.pointer, _name_or_null(index_name))
 
+    def reload(self, yaml):
+        """Another configuration."""
+        _call("engine_reload", self.pointer, c_char_p(yaml.encode()))
+
     def stats(self):
         stats = Stats(struct_size=ctypes.sizeof(Stats))
         _call("engine_stats", self.pointer, byref(stats))
