@@ -50,7 +50,7 @@ where
     E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
 {
     if let Some(error) = find::<CredentialsError>(failed) {
-        return no_credentials(error);
+        return credentials_error(error);
     }
     match failed {
         SdkError::ServiceError(answer) => refused(answer.err(), Some(answer.raw())),
@@ -135,7 +135,7 @@ fn refusal_of(code: &str, message: &str, http_status: u16) -> Refusal {
 }
 
 /// Why there are no credentials to ask with.
-fn no_credentials(error: &CredentialsError) -> Error {
+pub fn credentials_error(error: &CredentialsError) -> Error {
     if let Some(error) = no_role(error) {
         return error;
     }
