@@ -92,9 +92,7 @@ def show(pagestore, folder, server):
     show_records(server)
     shutil.copy(first.folder / "accounts.pages", second.folder)
 
-    say(
-        "5. Machine B has a copy of the page file alone; record and KEK come from S3 and KMS. Meanwhile the key is disabled"
-    )
+    say("5. Machine B has a copy of the page file alone, the rest from S3 and KMS; while it reads, the key is disabled")
     seconds = watched(second, lambda: kms.disable_key(KeyId=key))
     say(f"     Stopped {seconds:.1f} s after the key was disabled; the lifetime of a KEK is {LIFETIME} s.")
 
@@ -105,9 +103,7 @@ def show(pagestore, folder, server):
     say("7. The key is enabled again")
     kms.enable_key(KeyId=key)
     second.run("read")
-    say(
-        f"DEMO PASSED: two machines shared an index through S3 and KMS, and it stopped {seconds:.1f} s after its key was disabled."
-    )
+    say(f"DEMO PASSED: two machines shared an index; it stopped {seconds:.1f} s after its key was disabled.")
 
 
 def main(pagestore, folder):
