@@ -208,7 +208,9 @@ def test_the_region(place):
     assert region_that_asks(place, region="eu-west-1") == "eu-west-1"
     key = place.moto.client("kms", region="eu-west-1").create_key()["KeyMetadata"]["Arn"]
     assert region_that_asks(place, named=key, region="") == "eu-west-1"
-    config = written(place, "config", "[profile there]\nregion = eu-west-1\n" + "aws_access_key_id = a\naws_secret_access_key = b\n")
+    config = written(
+        place, "config", "[profile there]\nregion = eu-west-1\n" + "aws_access_key_id = a\naws_secret_access_key = b\n"
+    )
     use(place, place.moto, AWS_REGION=None, AWS_CONFIG_FILE=config)
     assert region_that_asks(place, region="", profile="there") == "eu-west-1"
 

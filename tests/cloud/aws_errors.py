@@ -180,8 +180,16 @@ def test_an_answer_after_the_deadline_is_dropped(place):
 
 def test_pages_that_say_nothing(place):
     proxy, ours, _ = behind(place, max_retries=0)
-    for number, status in ((400, "CONFIG"), (401, "ACCESS_DENIED"), (403, "ACCESS_DENIED"), (404, "CONFIG"),
-                           (407, "CONFIG"), (408, "KMS_UNAVAILABLE"), (502, "KMS_UNAVAILABLE"), (503, "KMS_UNAVAILABLE")):
+    for number, status in (
+        (400, "CONFIG"),
+        (401, "ACCESS_DENIED"),
+        (403, "ACCESS_DENIED"),
+        (404, "CONFIG"),
+        (407, "CONFIG"),
+        (408, "KMS_UNAVAILABLE"),
+        (502, "KMS_UNAVAILABLE"),
+        (503, "KMS_UNAVAILABLE"),
+    ):
         page = faults.answer(number, b"<html>a proxy's own page</html>", {"Content-Type": "text/html"})
         error = fails(proxy, ours, page, status, code=f"HTTP {number}")
         assert f"HTTP {number}" in error.message, error.message
@@ -257,7 +265,9 @@ def test_a_secrets_refusals(place):
 def test_an_address_that_is_none(place):
     use(place, place.moto)
     for endpoint in ("127.0.0.1:4566", "ftp://127.0.0.1", "http://a b/", "http://a{b}", "http://é"):
-        refused("CONFIG", lambda: engine(place, prod=slot(place.moto, "aws-kms", "k", endpoint=endpoint)), words="endpoint")
+        refused(
+            "CONFIG", lambda: engine(place, prod=slot(place.moto, "aws-kms", "k", endpoint=endpoint)), words="endpoint"
+        )
     # The environment's is not checked by us, and the SDK's own words repeat the request with the KEK in it.
     use(place, place.moto, AWS_ENDPOINT_URL_KMS="http://a b/")
     ours = engine(place, prod=slot(place.moto, "aws-kms", "k", endpoint=None, max_retries=0))

@@ -77,7 +77,10 @@ def test_a_lie_creates_no_index(place):
     for target, lies in (
         (DECRYPT, LIES.values()),
         (ENCRYPT, [without("CiphertextBlob"), faults.rewrite_json(lambda value: value.update(CiphertextBlob=""))]),
-        (ENCRYPT, [faults.rewrite_json(lambda value: value.update(CiphertextBlob=base64.b64encode(bytes(6145)).decode()))]),
+        (
+            ENCRYPT,
+            [faults.rewrite_json(lambda value: value.update(CiphertextBlob=base64.b64encode(bytes(6145)).decode()))],
+        ),
         (ENCRYPT, [LIES["a page"], LIES["nothing"], LIES["a list"]]),
     ):
         for lie in lies:
@@ -91,7 +94,9 @@ def test_a_ciphertext_of_another_key_creates_no_index(place):
     """KMS wraps something else than it was given: only unwrapping shows it."""
     use(place, place.moto)
     records, proxy, key = folder(place), place.proxy(place.moto), new_key(place.moto)
-    other = place.moto.client("kms").encrypt(KeyId=key, Plaintext=b"k" * 32, EncryptionContext={"cyborg_kms:index": "a"})
+    other = place.moto.client("kms").encrypt(
+        KeyId=key, Plaintext=b"k" * 32, EncryptionContext={"cyborg_kms:index": "a"}
+    )
     blob = base64.b64encode(other["CiphertextBlob"]).decode()
     proxy.on(faults.rewrite_json(lambda value: value.update(CiphertextBlob=blob)), target=ENCRYPT)
     ours = engine(place, records, prod=slot(proxy, "aws-kms", key))

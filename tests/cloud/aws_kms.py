@@ -9,7 +9,22 @@ from cyborgdb_service.kms import KMSEntry, build_kms_handle_from_entry, reset_fo
 
 from tests.python.cyborg_kms import Blob
 
-from .aws import CONTEXT, DECRYPT, ENCRYPT, create, engine, folder, key_id, new_key, opened, reads, refused, slot, store, use
+from .aws import (
+    CONTEXT,
+    DECRYPT,
+    ENCRYPT,
+    create,
+    engine,
+    folder,
+    key_id,
+    new_key,
+    opened,
+    reads,
+    refused,
+    slot,
+    store,
+    use,
+)
 from .clients import aws_error, race
 
 SERVERS = ("moto", "localstack")

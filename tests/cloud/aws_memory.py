@@ -11,7 +11,7 @@ import tempfile
 
 from tests.services.server import ROOT
 
-from .aws import configuration, create, engine, folder, new_key, opened, slot, use
+from .aws import configuration, create, engine, folder, new_key, slot, use
 
 SERVERS = ("moto",)
 CANARY = b"a canary that every dump must show"

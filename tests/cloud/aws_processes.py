@@ -22,7 +22,9 @@ import json, os, sys
 from tests.python.cyborg_kms import Engine
 
 def counts():
-    links = [os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{fd}")]
+    files = [f"/proc/self/fd/{fd}" for fd in os.listdir("/proc/self/fd")]
+    # The folder's own is gone by now.
+    links = [os.readlink(file) for file in files if os.path.lexists(file)]
     return len(os.listdir("/proc/self/task")), sum(link.startswith(("socket:", "anon_inode:")) for link in links)
 
 before = counts()

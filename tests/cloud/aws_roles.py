@@ -9,7 +9,7 @@ import re
 
 from tests.services import faults
 
-from .aws import DECRYPT, create, engine, folder, new_key, opened, reads, refused, slot, use
+from .aws import create, engine, folder, new_key, opened, reads, refused, slot, use
 from .clients import race
 
 SERVERS = ("moto", "ministack")
@@ -70,7 +70,9 @@ def test_without_the_external_id_the_role_is_refused(place):
 def test_a_role_that_is_not_there(place):
     prod = customers(place)
     lost = prod | {"role_arn": prod["role_arn"] + "-none"}
-    refused("ACCESS_DENIED", engine(place, prod=lost).create_index, "a", "prod", code="AccessDenied", words="trust policy")
+    refused(
+        "ACCESS_DENIED", engine(place, prod=lost).create_index, "a", "prod", code="AccessDenied", words="trust policy"
+    )
 
 
 def test_an_external_id_needs_a_role(place):

@@ -59,7 +59,9 @@ def test_a_key_that_is_to_be_deleted_stops_an_open_index(place):
         kms.cancel_key_deletion(KeyId=key)
         kms.enable_key(KeyId=key)
 
-    end = lambda key: kms.schedule_key_deletion(KeyId=key, PendingWindowInDays=7)
+    def end(key):
+        kms.schedule_key_deletion(KeyId=key, PendingWindowInDays=7)
+
     change(place, end, cancel, "KMSInvalidStateException")
 
 
