@@ -23,36 +23,46 @@ type method struct {
 func (m method) answer(reply *C.cyborg_kms_reply) {
 	var data []byte
 	var revision uint64
-	var err error
-	start(func() { data, revision, err = m.run() }, func(fault error) {
+	var failed *Error
+	start(func() {
+		var err error
+		if data, revision, err = m.run(); err != nil {
+			failed = m.told(err)
+		}
+	}, func(fault error) {
 		if m.secret {
 			defer Wipe(data)
 		}
 		switch {
+		case fault == errGone:
+			C.cyborg_kms_reply_free(reply) // there is no answer: the library says so
 		case fault != nil:
-			answerError(reply, errors.New(m.name+" "+fault.Error()), ErrInternal)
-		case err != nil:
-			answerError(reply, err, m.unknown)
+			answerError(reply, &Error{Status: ErrInternal, Message: m.name + " " + fault.Error()})
+		case failed != nil:
+			answerError(reply, failed)
 		default:
 			C.cyborg_kms_reply_bytes(reply, pointer(data), length(data), C.uint64_t(revision))
 		}
 	})
 }
 
-// answerError answers with the status that an error has, or with unknown.
-func answerError(reply *C.cyborg_kms_reply, err error, unknown Status) {
+// told is what the library hears of an error: its status, or the method's for one that has none.
+func (m method) told(err error) *Error {
+	told := &Error{Status: m.unknown, Message: err.Error()}
 	var failed *Error
-	var code string
-	status, message := unknown, err.Error()
 	if errors.As(err, &failed) {
-		status, code = failed.Status, failed.ProviderCode
+		told.Status, told.ProviderCode = failed.Status, failed.ProviderCode
 	} else {
-		errors.As(err, &status)
+		errors.As(err, &told.Status)
 	}
-	if status == OK {
-		status = ErrInternal
+	if told.Status == OK {
+		told.Status = ErrInternal
 	}
-	C.cyborg_kms_reply_error(reply, C.cyborg_kms_status(status), shown(code), shown(message))
+	return told
+}
+
+func answerError(reply *C.cyborg_kms_reply, failed *Error) {
+	C.cyborg_kms_reply_error(reply, C.cyborg_kms_status(failed.Status), shown(failed.ProviderCode), shown(failed.Message))
 }
 
 // shown is a text for people: what C can't hold is replaced.

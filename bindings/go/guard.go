@@ -6,6 +6,8 @@ import (
 	"runtime"
 )
 
+var errGone = errors.New("ended its goroutine (runtime.Goexit)")
+
 // start runs a caller's code on a goroutine of its own: neither a panic nor runtime.Goexit may unwind through frames
 // of C. done hears how it ended.
 func start(code func(), done func(fault error)) {
@@ -34,7 +36,7 @@ func guard(code func()) error {
 func ended(reason any) error {
 	switch reason := reason.(type) {
 	case nil:
-		return errors.New("ended its goroutine (runtime.Goexit) without an answer")
+		return errGone
 	case runtime.Error:
 		return fmt.Errorf("panicked: %w", reason)
 	default:
