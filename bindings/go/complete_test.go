@@ -12,15 +12,6 @@ import (
 	"testing"
 )
 
-// root is the library's source: CYBORG_KMS_SOURCE where the binding was taken out of it.
-func root(t testing.TB) string {
-	t.Helper()
-	if named := os.Getenv("CYBORG_KMS_SOURCE"); named != "" {
-		return named
-	}
-	return must(filepath.Abs("../.."))(t)
-}
-
 // declared are the names that a header declares.
 type declared struct{ functions, constants, fields []string }
 
@@ -96,8 +87,8 @@ func (u used) lacks(d declared) []string {
 }
 
 func TestTheBindingHasAllOfTheHeader(t *testing.T) {
-	header := string(must(os.ReadFile(filepath.Join(root(t), "include/cyborg_kms.h")))(t))
-	exports := strings.Fields(string(must(os.ReadFile(filepath.Join(root(t), "tests/c/exports.txt")))(t)))
+	header := string(must(os.ReadFile(filepath.Join(source(t), "include/cyborg_kms.h")))(t))
+	exports := strings.Fields(string(must(os.ReadFile(filepath.Join(source(t), "tests/c/exports.txt")))(t)))
 	d, u := parseHeader(header), parseBinding(t)
 	slices.Sort(d.functions)
 	if slices.Sort(exports); !slices.Equal(d.functions, exports) {

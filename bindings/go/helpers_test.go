@@ -2,6 +2,7 @@ package cyborgkms_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,6 +26,15 @@ func localYAML(t testing.TB) string {
 	dir := t.TempDir()
 	return fmt.Sprintf("storage: {url: %q}\nkms: {registry: {prod: {provider: local, key_id: %q, create: true}}}\n",
 		filepath.Join(dir, "store"), filepath.Join(dir, "wrap.key"))
+}
+
+// Taken before a test goes to another folder.
+var sourceRoot, sourceError = filepath.Abs(cmp.Or(os.Getenv("CYBORG_KMS_SOURCE"), "../.."))
+
+// source is the library's source, with its header and vectors: CYBORG_KMS_SOURCE where the binding was taken out of it.
+func source(t testing.TB) string {
+	t.Helper()
+	return must(sourceRoot, sourceError)(t)
 }
 
 func openYAML(t testing.TB, yaml string) *kms.Engine {

@@ -128,7 +128,7 @@ func (v vector) read(t *testing.T, engine *kms.Engine) {
 }
 
 func TestTheGoldenFilesAreRead(t *testing.T) {
-	folder := copyOf(t, filepath.Join(root(t), "tests/vectors/v1"))
+	folder := copyOf(t, filepath.Join(source(t), "tests/vectors/v1"))
 	var vectors []vector
 	readJSON(t, filepath.Join(folder, "expected.json"), &vectors)
 	engine := vectorEngine(t, folder)
@@ -154,7 +154,7 @@ func TestCyborgDBsRecordsAreRead(t *testing.T) {
 		CreatedAt  int64  `json:"created_at"`
 		File       string `json:"file"`
 	}
-	folder := filepath.Join(root(t), "tests/vectors/cyborgdb-0.18")
+	folder := filepath.Join(source(t), "tests/vectors/cyborgdb-0.18")
 	readJSON(t, filepath.Join(folder, "expected.json"), &expected)
 	if len(expected) < 11 {
 		t.Fatalf("%d records", len(expected))
