@@ -15,14 +15,6 @@ type Index struct {
 	ref *ref[*C.cyborg_kms_index]
 }
 
-func newIndex(handle *C.cyborg_kms_index) *Index {
-	i := new(Index)
-	i.ref = newRef(i, handle, freeIndex)
-	return i
-}
-
-func freeIndex(handle *C.cyborg_kms_index) { C.cyborg_kms_index_free(handle) }
-
 // released ends what ref.acquire began, and keeps the index from being collected until then.
 func (i *Index) released() {
 	i.ref.release()
@@ -65,14 +57,17 @@ func opening(writes bool, work func(*C.cyborg_kms_engine) C.go_kms_opened) call[
 	return call[*Index]{
 		writes: writes,
 		work: func(engine *C.cyborg_kms_engine) (*Index, error) {
-			opened := work(engine)
-			if opened.status != C.CYBORG_KMS_OK {
-				return nil, failure(opened.status, opened.error)
-			}
-			return newIndex(opened.index), nil
+			return openedIndex(work(engine))
 		},
 		drop: func(i *Index) { i.ref.close() },
 	}
+}
+
+func openedIndex(opened C.go_kms_opened) (*Index, error) {
+	if opened.status != C.CYBORG_KMS_OK {
+		return nil, failure(opened.status, opened.error)
+	}
+	return newIndex(opened.index), nil
 }
 
 // CreateIndex creates an index with a fresh random KEK that the slot kmsName guards. Create only where the catalog
@@ -117,6 +112,15 @@ func (e *Engine) OpenIndex(ctx context.Context, indexName string) (*Index, error
 	name, err := text("the index's name", indexName)
 	if err != nil {
 		return nil, err
+	}
+	if ctx.Done() == nil { // as `do`, without its closures: opening a cached index is hot
+		engine, err := e.ref.acquire()
+		if err != nil {
+			return nil, err
+		}
+		opened := C.go_kms_index_open(engine, name)
+		e.released()
+		return openedIndex(opened)
 	}
 	return opening(false, func(engine *C.cyborg_kms_engine) C.go_kms_opened {
 		return C.go_kms_index_open(engine, name)
