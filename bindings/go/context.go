@@ -16,6 +16,8 @@ type call[T any] struct {
 	work func(*C.cyborg_kms_engine) (T, error)
 	// drop undoes a result that nobody takes; nil where there is nothing to free.
 	drop func(T)
+	// secrets are copies of the caller's, who may wipe his own when the call returns, also while the work goes on.
+	secrets [][]byte
 }
 
 const leftAlone = "the context ended while the call was under way; the library goes on with it in the background"
@@ -23,6 +25,12 @@ const leftAlone = "the context ended while the call was under way; the library g
 // do calls with the engine itself where the context cannot end, else with a scope that ends with it.
 func (c call[T]) do(ctx context.Context, e *Engine) (T, error) {
 	var none T
+	begun := false
+	defer func() {
+		if !begun {
+			c.wipe()
+		}
+	}()
 	if ctx.Err() != nil {
 		return none, cancelled(ctx, "the context had ended before the call", false)
 	}
@@ -31,14 +39,16 @@ func (c call[T]) do(ctx context.Context, e *Engine) (T, error) {
 		return none, err
 	}
 	if ctx.Done() == nil {
+		begun = true
 		defer e.released()
-		return c.work(engine)
+		return c.begin(engine)
 	}
 	scope, err := openScope(engine, e.options)
 	if errors.Is(err, ErrUnsupported) {
+		begun = true
 		return leave(ctx, c.writes, c.drop, func() (T, error) {
 			defer e.released()
-			return c.work(engine)
+			return c.begin(engine)
 		})
 	}
 	defer e.released()
@@ -46,7 +56,20 @@ func (c call[T]) do(ctx context.Context, e *Engine) (T, error) {
 		return none, err
 	}
 	defer C.cyborg_kms_engine_free(scope)
+	begun = true
 	return c.within(ctx, e, scope)
+}
+
+// begin does the work, after which its secrets are not needed.
+func (c call[T]) begin(engine *C.cyborg_kms_engine) (T, error) {
+	defer c.wipe()
+	return c.work(engine)
+}
+
+func (c call[T]) wipe() {
+	for _, secret := range c.secrets {
+		Wipe(secret)
+	}
 }
 
 func (c call[T]) within(ctx context.Context, e *Engine, scope *C.cyborg_kms_engine) (T, error) {
@@ -55,7 +78,7 @@ func (c call[T]) within(ctx context.Context, e *Engine, scope *C.cyborg_kms_engi
 	if e.cancelled != nil {
 		defer cancelWith(e.cancelled, scope)()
 	}
-	result, err := c.work(scope)
+	result, err := c.begin(scope)
 	if !ended() {
 		return result, err
 	}
@@ -122,8 +145,10 @@ func leave[T any](ctx context.Context, writes bool, drop func(T), work func() (T
 type nothing = struct{}
 
 // run is do for a call without a result.
-func run(ctx context.Context, e *Engine, writes bool, work func(*C.cyborg_kms_engine) error) error {
-	_, err := call[nothing]{writes: writes, work: func(engine *C.cyborg_kms_engine) (nothing, error) {
+func run(
+	ctx context.Context, e *Engine, writes bool, work func(*C.cyborg_kms_engine) error, secrets ...[]byte,
+) error {
+	_, err := call[nothing]{writes: writes, secrets: secrets, work: func(engine *C.cyborg_kms_engine) (nothing, error) {
 		return nothing{}, work(engine)
 	}}.do(ctx, e)
 	return err

@@ -53,9 +53,10 @@ type OpenOptions struct {
 }
 
 // opening is a call that gives an index.
-func opening(writes bool, work func(*C.cyborg_kms_engine) C.go_kms_opened) call[*Index] {
+func opening(writes bool, work func(*C.cyborg_kms_engine) C.go_kms_opened, secrets ...[]byte) call[*Index] {
 	return call[*Index]{
-		writes: writes,
+		writes:  writes,
+		secrets: secrets,
 		work: func(engine *C.cyborg_kms_engine) (*Index, error) {
 			return openedIndex(work(engine))
 		},
@@ -98,12 +99,11 @@ func (e *Engine) CreateIndexWithKey(ctx context.Context, indexName, kmsName stri
 	if err != nil {
 		return nil, err
 	}
-	kek = bytes.Clone(kek) // the caller may wipe his when the call returns, also while it goes on
+	kek = bytes.Clone(kek)
 	return opening(true, func(engine *C.cyborg_kms_engine) (o C.go_kms_opened) {
-		defer Wipe(kek)
 		o.status = C.cyborg_kms_index_create_with_key(engine, name, slot, pointer(kek), length(kek), &o.index, &o.error)
 		return o
-	}).do(ctx, e)
+	}, kek).do(ctx, e)
 }
 
 // OpenIndex opens an index whose KEK a KMS guards: from the cache, else by one read of its record and one unwrap,
@@ -135,10 +135,9 @@ func (e *Engine) OpenIndexWithKey(ctx context.Context, indexName string, kek []b
 	}
 	kek = bytes.Clone(kek)
 	return opening(false, func(engine *C.cyborg_kms_engine) (o C.go_kms_opened) {
-		defer Wipe(kek)
 		o.status = C.cyborg_kms_index_open_with_key(engine, name, pointer(kek), length(kek), &o.index, &o.error)
 		return o
-	}).do(ctx, e)
+	}, kek).do(ctx, e)
 }
 
 // OpenIndexWithOptions opens an index with everything that can be said about it.
@@ -149,10 +148,9 @@ func (e *Engine) OpenIndexWithOptions(ctx context.Context, indexName string, opt
 	}
 	kek := bytes.Clone(options.KEK)
 	return opening(false, func(engine *C.cyborg_kms_engine) C.go_kms_opened {
-		defer Wipe(kek)
 		return C.go_kms_index_open_with_options(engine, name, pointer(kek), length(kek),
 			C.uint32_t(options.Capabilities), C.uint32_t(options.Flags), C.uint64_t(options.MinEpoch))
-	}).do(ctx, e)
+	}, kek).do(ctx, e)
 }
 
 // OpenIndexAsync opens an index without blocking; done runs once, on a goroutine of its own, and owns the index.

@@ -2,16 +2,17 @@
 
 #include "_cgo_export.h"
 
-go_kms_sealed go_kms_encrypt(cyborg_kms_index *index, const uint8_t *aad, size_t aad_len, const uint8_t *plaintext,
-                             size_t plaintext_len, uint8_t *out, size_t out_capacity) {
+go_kms_sealed go_kms_encrypt(cyborg_kms_index *index, const uint8_t *aad, size_t aad_len,
+                             const uint8_t *plaintext, size_t plaintext_len, uint8_t *out,
+                             size_t out_capacity) {
     go_kms_sealed result = {0};
     result.status = cyborg_kms_index_encrypt(index, aad, aad_len, plaintext, plaintext_len, out, out_capacity,
                                              &result.len, &result.error);
     return result;
 }
 
-go_kms_sealed go_kms_decrypt(cyborg_kms_index *index, const uint8_t *aad, size_t aad_len, const uint8_t *sealed,
-                             size_t sealed_len, uint8_t *out, size_t out_capacity) {
+go_kms_sealed go_kms_decrypt(cyborg_kms_index *index, const uint8_t *aad, size_t aad_len,
+                             const uint8_t *sealed, size_t sealed_len, uint8_t *out, size_t out_capacity) {
     go_kms_sealed result = {0};
     result.status = cyborg_kms_index_decrypt(index, aad, aad_len, sealed, sealed_len, out, out_capacity,
                                              &result.len, &result.error);
@@ -21,16 +22,17 @@ go_kms_sealed go_kms_decrypt(cyborg_kms_index *index, const uint8_t *aad, size_t
 go_kms_sealed go_kms_encrypt_detached(cyborg_kms_index *index, const uint8_t *aad, size_t aad_len,
                                       const uint8_t *plaintext, size_t len, uint8_t *out, uint8_t *overhead) {
     go_kms_sealed result = {.len = len};
-    result.status = cyborg_kms_index_encrypt_detached(index, aad, aad_len, plaintext, len, out, overhead,
-                                                      &result.error);
+    result.status =
+        cyborg_kms_index_encrypt_detached(index, aad, aad_len, plaintext, len, out, overhead, &result.error);
     return result;
 }
 
 go_kms_sealed go_kms_decrypt_detached(cyborg_kms_index *index, const uint8_t *aad, size_t aad_len,
-                                      const uint8_t *ciphertext, size_t len, const uint8_t *overhead, uint8_t *out) {
+                                      const uint8_t *ciphertext, size_t len, const uint8_t *overhead,
+                                      uint8_t *out) {
     go_kms_sealed result = {.len = len};
-    result.status = cyborg_kms_index_decrypt_detached(index, aad, aad_len, ciphertext, len, overhead, out,
-                                                      &result.error);
+    result.status =
+        cyborg_kms_index_decrypt_detached(index, aad, aad_len, ciphertext, len, overhead, out, &result.error);
     return result;
 }
 
@@ -50,21 +52,24 @@ static cyborg_kms_open_options open_options(const uint8_t *kek, size_t kek_len, 
                                      .min_epoch = min_epoch};
 }
 
-go_kms_opened go_kms_index_open_with_options(cyborg_kms_engine *engine, const char *index_name, const uint8_t *kek,
-                                             size_t kek_len, uint32_t capabilities, uint32_t flags,
-                                             uint64_t min_epoch) {
+go_kms_opened go_kms_index_open_with_options(cyborg_kms_engine *engine, const char *index_name,
+                                             const uint8_t *kek, size_t kek_len, uint32_t capabilities,
+                                             uint32_t flags, uint64_t min_epoch) {
     cyborg_kms_open_options options = open_options(kek, kek_len, capabilities, flags, min_epoch);
     go_kms_opened result = {0};
-    result.status = cyborg_kms_index_open_with_options(engine, index_name, &options, &result.index, &result.error);
+    result.status =
+        cyborg_kms_index_open_with_options(engine, index_name, &options, &result.index, &result.error);
     return result;
 }
 
-static void opened(cyborg_kms_status status, cyborg_kms_index *index, cyborg_kms_error *error, void *user_data) {
+static void opened(cyborg_kms_status status, cyborg_kms_index *index, cyborg_kms_error *error,
+                   void *user_data) {
     goIndexOpened(status, index, error, (uintptr_t)user_data);
 }
 
-void go_kms_index_open_async(cyborg_kms_engine *engine, const char *index_name, const uint8_t *kek, size_t kek_len,
-                             uint32_t capabilities, uint32_t flags, uint64_t min_epoch, uintptr_t handle) {
+void go_kms_index_open_async(cyborg_kms_engine *engine, const char *index_name, const uint8_t *kek,
+                             size_t kek_len, uint32_t capabilities, uint32_t flags, uint64_t min_epoch,
+                             uintptr_t handle) {
     cyborg_kms_open_options options = open_options(kek, kek_len, capabilities, flags, min_epoch);
     cyborg_kms_index_open_async(engine, index_name, &options, opened, (void *)handle);
 }
@@ -82,8 +87,8 @@ static bool progress(uint64_t done, uint64_t total, const char *index_name, cybo
 }
 
 cyborg_kms_status go_kms_engine_sync(cyborg_kms_engine *engine, bool dry_run, uint32_t concurrency,
-                                     uint32_t requests_per_second, uintptr_t handle, cyborg_kms_buffer **out_json,
-                                     cyborg_kms_error **error) {
+                                     uint32_t requests_per_second, uintptr_t handle,
+                                     cyborg_kms_buffer **out_json, cyborg_kms_error **error) {
     cyborg_kms_sync_options options = {.struct_size = sizeof options,
                                        .dry_run = dry_run,
                                        .concurrency = concurrency,
@@ -91,14 +96,18 @@ cyborg_kms_status go_kms_engine_sync(cyborg_kms_engine *engine, bool dry_run, ui
     return cyborg_kms_engine_sync(engine, &options, progress, (void *)handle, out_json, error);
 }
 
-static void audited(const char *event_json, void *user_data) { goAudited((char *)event_json, (uintptr_t)user_data); }
+static void audited(const char *event_json, void *user_data) {
+    goAudited((char *)event_json, (uintptr_t)user_data);
+}
 
 cyborg_kms_status go_kms_engine_set_audit_callback(cyborg_kms_engine *engine, uintptr_t handle,
                                                    cyborg_kms_error **error) {
     return cyborg_kms_engine_set_audit_callback(engine, handle ? audited : NULL, (void *)handle, error);
 }
 
-static void destroy(void *user_data) { goDestroy((uintptr_t)user_data); }
+static void destroy(void *user_data) {
+    goDestroy((uintptr_t)user_data);
+}
 
 static void provider_wrap(const char *key_id, const uint8_t *aad, size_t aad_len, const uint8_t *plaintext,
                           size_t plaintext_len, cyborg_kms_reply *reply, void *user_data) {
@@ -161,8 +170,8 @@ cyborg_kms_status go_kms_list_index_kms(cyborg_kms_store *store, const char *sta
     return cyborg_kms_list_index_kms(store, start_after, named, (void *)handle, error);
 }
 
-static void logged(cyborg_kms_log_level level, const char *target, const char *message, const char *fields_json,
-                   void *user_data) {
+static void logged(cyborg_kms_log_level level, const char *target, const char *message,
+                   const char *fields_json, void *user_data) {
     goLogged(level, (char *)target, (char *)message, (char *)fields_json, (uintptr_t)user_data);
 }
 
