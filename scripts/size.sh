@@ -12,7 +12,7 @@ build() {
     local name=$1 target=$2
     shift 2
     say "Building $name"
-    cargo build --release --lib --locked --target-dir "$target" "$@"
+    cargo build --release --lib --locked --features wipe-freed --target-dir "$target" "$@"
     strip --strip-all -o "$SIZE/$name.so" "$target/release/libcyborg_kms.so"
 }
 

@@ -5,8 +5,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Core;
+#[cfg(feature = "aws")]
+use super::core::nanoseconds;
+use crate::clock::Clock;
 use crate::error::{Result, fail};
-use crate::provider::{External, Local, Registered, SharedProvider};
+use crate::provider::{Breaker, BreakerState, External, Local, Registered, SharedProvider};
 use crate::registry::{ProviderKind, Slot};
 use crate::sys::fork;
 
@@ -17,6 +20,8 @@ pub(super) struct Providers {
     kept: Mutex<HashMap<String, (Arc<Slot>, SharedProvider)>>,
     /// What the caller registered, by name.
     externals: Mutex<HashMap<String, Arc<Registered>>>,
+    /// By slot.
+    breakers: papaya::HashMap<String, Arc<Breaker>>,
     /// The HTTPS clients that the AWS slots share.
     #[cfg(feature = "aws-auth")]
     aws_http: Arc<crate::net::PerProcess<crate::aws::HttpClients>>,
@@ -56,6 +61,33 @@ impl Providers {
         let _no_fork = fork::no_fork();
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.retain(|name, (slot, _)| slots.get(name) == Some(slot));
+        drop(kept);
+        // What is away by the old settings may not be by the new ones.
+        self.breakers.pin().clear();
+    }
+
+    /// Of every slot that was used.
+    pub(super) fn breaker_states(&self) -> Vec<(String, BreakerState)> {
+        self.breakers.pin().iter().map(|(slot, breaker)| (slot.clone(), breaker.state())).collect()
+    }
+
+    /// The slot's breaker.
+    pub(super) fn breaker(&self, slot: &Slot, clock: &Arc<dyn Clock>) -> Arc<Breaker> {
+        let breakers = self.breakers.pin();
+        if let Some(breaker) = breakers.get(&slot.name) {
+            return Arc::clone(breaker);
+        }
+        let made = || Arc::new(Breaker::new(&slot.name, Arc::clone(clock)));
+        Arc::clone(breakers.get_or_insert_with(slot.name.clone(), made))
+    }
+
+    /// Has the providers forget what they got from their KMS up to this moment.
+    pub(super) fn forget(&self, asked_until: u64) {
+        let _no_fork = fork::no_fork();
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        for (_, provider) in kept.values() {
+            provider.forget(asked_until);
+        }
     }
 
     /// The provider that is kept for this slot, made where there is none.
@@ -122,14 +154,14 @@ impl Core {
 
     #[cfg(feature = "aws")]
     fn aws_secret(&self, slot: &Arc<Slot>) -> Result<SharedProvider> {
-        let lifetime = self.lifetime();
         Ok(self.providers.keep(slot, || {
+            let ttl = nanoseconds(self.cache_settings().ttl);
             let http = Arc::clone(&self.providers.aws_http);
             Arc::new(crate::provider::AwsSecret::new(
                 Arc::clone(slot),
                 Arc::clone(&self.arena),
                 Arc::clone(&self.clock),
-                lifetime,
+                ttl,
                 Arc::clone(&self.network),
                 http,
             ))

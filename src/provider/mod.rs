@@ -4,6 +4,7 @@
 mod aws_kms;
 #[cfg(feature = "aws")]
 mod aws_secret;
+mod breaker;
 mod external;
 mod limit;
 mod local;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 pub use aws_kms::AwsKms;
 #[cfg(feature = "aws")]
 pub use aws_secret::AwsSecret;
+pub use breaker::{Breaker, BreakerState, Permit};
 pub use external::{External, ExternalCallbacks, Registered};
 pub use local::Local;
 pub use retry::with_retries;
@@ -67,6 +69,9 @@ pub trait Provider: Send + Sync + Debug {
     /// Undoes a wrap by the slot's key or one of its former keys. The caller has checked that the slot names
     /// `wrap.key_id`.
     fn unwrap(&self, call: &Call, name: &IndexName, wrap: &WrappedKek) -> Result<Unwrapped>;
+
+    /// Forgets the secrets that it got from its KMS up to this moment of the engine's clock.
+    fn forget(&self, _asked_until: u64) {}
 }
 
 /// A provider that is ready for use.

@@ -3,8 +3,11 @@
 
 #[cfg(feature = "aws-lc")]
 pub mod aead;
+pub mod allocator;
 pub mod clock;
 pub mod fork;
 pub mod memory;
 pub mod registers;
 pub mod signal;
+#[cfg(feature = "net")]
+pub mod stack;

@@ -1,4 +1,4 @@
-"""The real servers that the tests talk to, over loopback. Each is a context manager; `scripts/setup.sh` installs them."""
+"""The real servers that the tests talk to, over loopback; each is a context manager. `scripts/setup.sh` installs them."""
 
 from .azurite import Azurite
 from .gcs import Gcs
@@ -11,4 +11,15 @@ from .server import ServiceError, started
 
 SERVERS = {server.name: server for server in (Moto, LocalStack, Ministack, S3rver, Azurite, Gcs)}
 
-__all__ = ["SERVERS", "Proxy", "ServiceError", "started", *(server.__name__ for server in SERVERS.values())]
+__all__ = [
+    "SERVERS",
+    "Azurite",
+    "Gcs",
+    "LocalStack",
+    "Ministack",
+    "Moto",
+    "Proxy",
+    "S3rver",
+    "ServiceError",
+    "started",
+]

@@ -16,13 +16,15 @@ class AwsServer(Server):
     secret_key = "test"
     services = ()
 
-    def client(self, service, endpoint=None, access_key=None, secret_key=None, session_token=None, **config):
+    def client(
+        self, service, endpoint=None, access_key=None, secret_key=None, session_token=None, region=None, **config
+    ):
         """A boto3 client of this server, or of the proxy before it; without retries, so that tests see each answer."""
         settings = {"retries": {"total_max_attempts": 1}, "s3": {"addressing_style": "path"}, "read_timeout": 30}
         return boto3.client(
             service,
             endpoint_url=endpoint or self.url,
-            region_name=self.region,
+            region_name=region or self.region,
             aws_access_key_id=access_key or self.access_key,
             aws_secret_access_key=secret_key or self.secret_key,
             aws_session_token=session_token,

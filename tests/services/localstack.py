@@ -1,4 +1,4 @@
-"""LocalStack: the states of KMS keys, S3 with conditional writes. What it had is gone with it: start another to reset."""
+"""LocalStack: the states of KMS keys, S3 with conditional writes. Start another to reset."""
 
 from .aws import AwsServer
 from .server import HOST, INSTALLED
@@ -20,6 +20,9 @@ class LocalStack(AwsServer):
     def environment(self):
         return {
             "GATEWAY_LISTEN": f"{HOST}:{self.port}",
+            # By its default server, twisted, it listens on all interfaces whatever GATEWAY_LISTEN says.
+            "GATEWAY_SERVER": "hypercorn",
+            "DNS_ADDRESS": "0",
             "SERVICES": "kms,s3",
             "DISABLE_EVENTS": "1",
             "SKIP_SSL_CERT_DOWNLOAD": "1",

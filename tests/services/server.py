@@ -34,7 +34,9 @@ def free_port():
                 return port
             except OSError:
                 continue
-    raise ServiceError(f"of 100 ports from {PORTS.start} to {PORTS.stop} none is free: end the servers that were left over")
+    raise ServiceError(
+        f"of 100 ports from {PORTS.start} to {PORTS.stop} none is free: end the servers that were left over"
+    )
 
 
 class Server:
@@ -123,7 +125,9 @@ class Server:
 
     def post(self, path, body=b""):
         """A request of the server's own control interface."""
-        request = urllib.request.Request(self.url + path, data=body, method="POST")
+        # Named, since for urllib a body is a form, which moto reads away.
+        headers = {"Content-Type": "text/plain"}
+        request = urllib.request.Request(self.url + path, data=body, headers=headers, method="POST")
         try:
             with urllib.request.urlopen(request, timeout=30) as answer:
                 return answer.read()

@@ -13,21 +13,17 @@ import (
 	"github.com/fsouza/fake-gcs-server/fakestorage"
 )
 
-// put writes or copies an object through the JSON API, which has the conditions and decides under a lock.
+// put writes an object through the JSON API, which has the conditions and decides under a lock.
 func (f *front) put(w http.ResponseWriter, r *http.Request, bucket, object string) {
-	query := url.Values{}
+	if r.Header.Get("X-Goog-Copy-Source") != "" {
+		fail(w, http.StatusNotImplemented, "NotImplemented", "this server copies nothing: the library's copy passes over conditions")
+		return
+	}
+	query := url.Values{"uploadType": {"media"}, "name": {object}}
 	if match := r.Header.Get("X-Goog-If-Generation-Match"); match != "" {
 		query.Set("ifGenerationMatch", match)
 	}
 	target := "/upload/storage/v1/b/" + url.PathEscape(bucket) + "/o?"
-	if source := r.Header.Get("X-Goog-Copy-Source"); source != "" {
-		from, name, _ := strings.Cut(strings.TrimPrefix(source, "/"), "/")
-		target = "/storage/v1/b/" + from + "/o/" + url.PathEscape(unescaped(name)) +
-			"/copyTo/b/" + url.PathEscape(bucket) + "/o/" + url.PathEscape(object) + "?"
-	} else {
-		query.Set("uploadType", "media")
-		query.Set("name", object)
-	}
 	asked := httptest.NewRequest(http.MethodPost, "http://"+f.host+target+query.Encode(), r.Body)
 	asked.Header, asked.ContentLength, asked.TransferEncoding = r.Header, r.ContentLength, r.TransferEncoding
 	answer := httptest.NewRecorder()
