@@ -31,7 +31,7 @@ header: ## include/cyborg_kms.h and tests/c/exports.txt anew, from src/ffi
 	@scripts/exports.sh include/cyborg_kms.h >tests/c/exports.txt
 	@echo "Made include/cyborg_kms.h and tests/c/exports.txt."
 
-fmt: ## formats Rust and C
+fmt: ## formats Rust, C and Go
 	@scripts/lint.sh fix
 
 lint: ## format and clippy, as `test` checks them

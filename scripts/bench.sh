@@ -1,24 +1,31 @@
 #!/usr/bin/env bash
 # bench.sh [GROUP…]: the benchmarks, each figure beside the limit that was measured in the same run. The groups are those
-# of benches/bench, and node: a call from that language over the same call from C.
+# of benches/bench, and go and node: a call from that language over the same call from C.
 . "$(dirname "$0")/common.sh"
 
 need_commands cargo gcc
-say "Building with optimisation (some minutes the first time)"
 groups=() languages=()
 for group in "$@"; do
     case $group in
-    node) languages+=("$group") ;;
+    go | node) languages+=("$group") ;;
     *) groups+=("$group") ;;
     esac
 done
-[ $# -gt 0 ] || languages=(node)
-[ $# -gt 0 ] && [ ${#groups[@]} -eq 0 ] || cargo bench --locked --bench bench -- "${groups[@]}"
+[ $# -gt 0 ] || languages=(go node)
+if [ $# -eq 0 ] || [ ${#groups[@]} -gt 0 ]; then
+    say "Building with optimisation (some minutes the first time)"
+    cargo bench --locked --bench bench -- "${groups[@]}"
+fi
+
+# go: cgo against the installed library.
+bench_go() {
+    PKG_CONFIG_PATH=$PREFIX/lib/pkgconfig LD_LIBRARY_PATH=$PREFIX/lib go run -C benches/go .
+}
 
 # node: the package over the installed library, beside a library of C calls in the same process.
 bench_node() {
     local work=$BUILD/bench_node
-    need_commands node npm
+    need_commands npm
     [ -d "$BUILD/node/node_modules/koffi" ] || scripts/setup.sh
     rm -rf "$work"
     mkdir -p "$work"
@@ -31,6 +38,7 @@ bench_node() {
 
 # What a call of each language costs over C's, of the library as it is installed.
 if [ ${#languages[@]} -gt 0 ]; then
+    need_commands cmake pkg-config "${languages[@]}"
     tests/steps/install.sh >"$BUILD/logs/install.log" 2>&1 || die "the library could not be installed: $BUILD/logs/install.log"
 fi
 for language in "${languages[@]}"; do "bench_$language"; done
