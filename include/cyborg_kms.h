@@ -103,6 +103,13 @@ typedef void (*cyborg_kms_index_callback)(cyborg_kms_status status,
                                           cyborg_kms_error *error,
                                           void *user_data);
 
+// Hears of each audit event, as a JSON object (`docs/format.md`, part 6): the line as it is in the file, or the event
+// alone (without `seq`, `prev` and `mac`) where there is no file or it can't be written. Borrowed for the call.
+//
+// Runs on the thread of the operation, several at once, and the operation waits for it; `seq` tells the order. It must
+// not call the library.
+typedef void (*cyborg_kms_audit_callback)(const char *event_json, void *user_data);
+
 // Settings for everything that is called through a scope; `cyborg_kms_engine_scope`.
 typedef struct {
     // `sizeof(cyborg_kms_scope_options)`.
@@ -137,6 +144,8 @@ typedef struct {
     uint64_t store_reads;
     // Records written or removed.
     uint64_t store_writes;
+    // Audit events that could not be written.
+    uint64_t audit_failures;
 } cyborg_kms_stats;
 
 // What a rotation changes: one of the `CYBORG_KMS_ROTATE_*` constants.
@@ -160,9 +169,6 @@ typedef bool (*cyborg_kms_progress_callback)(uint64_t done,
                                              const char *index_name,
                                              cyborg_kms_status status,
                                              void *user_data);
-
-// Hears of each audit event, as a JSON object.
-typedef void (*cyborg_kms_audit_callback)(const char *event_json, void *user_data);
 
 // How much is logged: one of the `CYBORG_KMS_LOG_*` constants.
 typedef uint32_t cyborg_kms_log_level;
@@ -352,6 +358,54 @@ void cyborg_kms_index_open_async(cyborg_kms_engine *engine,
                                  const cyborg_kms_open_options *options,
                                  cyborg_kms_index_callback callback,
                                  void *user_data);
+
+// Gives the engine's audit events to a callback, besides the file of `audit.path` or without one; NULL ends it.
+// Returns when no thread is in the former callback any more, so that its `user_data` may then be freed.
+//
+// Any thread, but not from within the callback. Returns `INVALID_ARGUMENT` (NULL engine).
+//
+// Pointers:
+// `engine` is NULL or has not been freed; `callback` may be called with `user_data` from any thread until this is called
+// again, or the engine and its indexes are freed; `error` is NULL or a valid place.
+cyborg_kms_status cyborg_kms_engine_set_audit_callback(cyborg_kms_engine *engine,
+                                                       cyborg_kms_audit_callback callback,
+                                                       void *user_data,
+                                                       cyborg_kms_error **error);
+
+// Finds the first line of an audit log that was changed, removed or reordered. No engine is needed; other processes
+// may be appending.
+//
+// `path`: that of `audit.path`; the full files beside it belong to it. `key`: the 32 bytes that `audit.key_file` holds;
+// NULL with length 0: MACs are not checked, and whoever could write the log could have made the chain anew.
+// `head_json`: what `cyborg_kms_audit_head` gave earlier, kept elsewhere; NULL: a cut end can't be noticed.
+// `out_json`: gets what was found, of the caller's, **also with `CORRUPT`**: `{"path", "files", "lines", "seq", "hash",
+// "recovered", "macs_checked", "head_checked", "fault": null or {"kind": "changed", "removed", "reordered", "mac",
+// "cut" or "torn", "file", "line", "seq", "message"}}`; may be NULL.
+// Any thread; takes as long as reading the files. Returns `INVALID_ARGUMENT` (NULL path, a key that has not 32 bytes,
+// `head_json` that is no head), `NOT_FOUND` (no log there), `STORAGE` (it can't be read), `CORRUPT` (a fault).
+//
+// Pointers:
+// Texts are NULL or NUL-terminated; `key` is NULL or has `key_len` bytes; `out_json` is NULL or a valid place; `error` is
+// NULL or a valid place.
+cyborg_kms_status cyborg_kms_audit_verify(const char *path,
+                                          const uint8_t *key,
+                                          size_t key_len,
+                                          const char *head_json,
+                                          cyborg_kms_buffer **out_json,
+                                          cyborg_kms_error **error);
+
+// The head of an audit log: the number and hash of its last line. Keep it where whoever can write the log can't, and
+// give it to `cyborg_kms_audit_verify` later.
+//
+// `path`: that of `audit.path`. `out_json`: gets `{"seq": 7, "hash": "base64"}`, of the caller's.
+// Any thread. Returns `INVALID_ARGUMENT` (NULL), `NOT_FOUND` (no log there), `STORAGE` (it can't be read, or its end is
+// damaged).
+//
+// Pointers:
+// `path` is NULL or NUL-terminated; `out_json` is NULL or a valid place; `error` is NULL or a valid place.
+cyborg_kms_status cyborg_kms_audit_head(const char *path,
+                                        cyborg_kms_buffer **out_json,
+                                        cyborg_kms_error **error);
 
 // A blob without texts or wrapped KEK, version 1, created_at 0. Never NULL. Any thread.
 cyborg_kms_blob *cyborg_kms_blob_new(void);
@@ -880,31 +934,50 @@ uint64_t cyborg_kms_index_epoch(const cyborg_kms_index *index);
 // `index` is NULL or has not been freed.
 uint32_t cyborg_kms_index_data_key_id(const cyborg_kms_index *index);
 
-// Rotates the keys of an index: wraps its KEK anew, or gives it a new KEK or data key.
+// Rotates the keys of an index in one atomic write, online: open handles go on, those of this process with the new keys
+// at once, others within `cache.ttl`.
 //
-// `rotation`: `CYBORG_KMS_ROTATE_*`. `kms_name`: the slot that wraps from now on; NULL: its own.
+// `index_name`: the index. `rotation`: `CYBORG_KMS_ROTATE_REWRAP` wraps the same KEK anew, and gives a record of
+// CyborgDB's kind data keys where the slot is not `cyborgdb_compatible`; `_KEK` makes a new KEK, wraps the data keys anew
+// under it and keeps the former KEK for `cyborg_kms_index_export_kek`; `_DATA_KEY` makes a new data key for new pages: old
+// pages stay readable. `kms_name`: the slot that wraps from now on; NULL: its own. With `_DATA_KEY` NULL, or its own.
 //
-// `UNSUPPORTED` in this version; `INVALID_ARGUMENT` for arguments that can't be.
+// The KMS unwraps the KEK that is there, wraps, and unwraps again; what comes back is compared before anything is
+// stored. Durable when it returns; a crash at any point leaves an index that opens. `cyborg_kms_index_derive_key` gives the
+// same before and after.
+// Any thread; takes as long as the slots' deadlines. Returns `INVALID_ARGUMENT` (also: an index of provider none, or a slot
+// of it: `cyborg_kms_index_rotate_with_key`), `NOT_FOUND`, `CONFLICT` (someone else changed its keys at the same time, and
+// this change was not made), `KEY_DISABLED` (also: the index is disabled or to be deleted), `UNSUPPORTED` (`_KEK` or
+// `_DATA_KEY` for a record of CyborgDB's kind; one with data keys to a `cyborgdb_compatible` slot; `_KEK` for one with
+// recipients), `CONFIG` (no such slot, or the record's key is not one that its slot names), `CORRUPT` (a damaged record;
+// the KMS gave another KEK), `STORAGE`, and what the provider answers: `ACCESS_DENIED`, `KEY_NOT_FOUND`,
+// `AUTHENTICATION_FAILED`, `KMS_UNAVAILABLE`, `THROTTLED`, `TIMEOUT`, `INTERNAL`. After
+// `cyborg_kms_error_outcome_unknown` `cyborg_kms_index_describe` tells.
 //
 // Pointers:
-// Handles are NULL or have not been freed; texts are NULL or NUL-terminated; the other pointers are valid for their
-// lengths; `error` is NULL or a valid place.
+// `engine` is NULL or has not been freed; the texts are NULL or NUL-terminated; `error` is NULL or a valid place.
 cyborg_kms_status cyborg_kms_index_rotate(cyborg_kms_engine *engine,
                                           const char *index_name,
                                           cyborg_kms_rotation rotation,
                                           const char *kms_name,
                                           cyborg_kms_error **error);
 
-// The same for an index of provider none, or from and to none (`kms_name` "").
+// The same for an index of provider none, or from and to none (`kms_name` "", or a slot of provider none).
 //
-// `old_kek`: the KEK that is now in use, 32 bytes; NULL where a KMS has it. `new_kek`: the new one; NULL where it stays or a
-// KMS gets a random one.
+// `old_kek`: the KEK that is now in use, 32 bytes; NULL where a KMS has it. `new_kek`: the new one, 32 bytes; NULL where
+// it stays or a KMS gets a random one. With `CYBORG_KMS_ROTATE_REWRAP` from a KMS to none `new_kek` is the KEK that is in
+// use, as `cyborg_kms_index_export_kek` gives it: proof that the caller has what nobody else will keep. Both are copied
+// into locked memory; the caller wipes his own.
 //
-// `UNSUPPORTED` in this version; `INVALID_ARGUMENT` for arguments that can't be.
+// Handles that were opened the former way (without a key, or with the former KEK) go on until their lifetime
+// (`cache.ttl`) ends: open new ones before. After any failure keep both KEKs until an open tells which it is.
+// Any thread. Returns as `cyborg_kms_index_rotate`; `INVALID_ARGUMENT` also for a key that is missing or must not be given,
+// and a new KEK that is the one in use; `AUTHENTICATION_FAILED` also where `old_kek`, or `new_kek` as proof, is not the
+// KEK in use.
 //
 // Pointers:
-// Handles are NULL or have not been freed; texts are NULL or NUL-terminated; the other pointers are valid for their
-// lengths; `error` is NULL or a valid place.
+// As for `cyborg_kms_index_rotate`; `old_kek` points to `old_kek_len` bytes and `new_kek` to `new_kek_len`, or they are
+// NULL.
 cyborg_kms_status cyborg_kms_index_rotate_with_key(cyborg_kms_engine *engine,
                                                    const char *index_name,
                                                    cyborg_kms_rotation rotation,
@@ -915,101 +988,113 @@ cyborg_kms_status cyborg_kms_index_rotate_with_key(cyborg_kms_engine *engine,
                                                    size_t new_kek_len,
                                                    cyborg_kms_error **error);
 
-// Forgets a data key that no page uses any more: what it sealed can never be read again.
+// Forgets a data key that no page uses any more: **what it sealed can never be read again**. Also in backups of the
+// store the key lives on: `docs/threat-model.md`.
 //
-// `UNSUPPORTED` in this version; `INVALID_ARGUMENT` for arguments that can't be.
+// `data_key_id`: as `cyborg_kms_page_data_key_id` gives it. After a rotation other processes may go on sealing with the
+// former key until `quiet_at` of `cyborg_kms_index_describe`; the last look for its pages comes after that. The KEK is
+// needed; for an index of provider none that of a handle which is open in this process.
+// Any thread. Returns `INVALID_ARGUMENT` (also: 0, the current key, an index of provider none without a handle),
+// `NOT_FOUND` (no such index or key), `CONFLICT` (not before `quiet_at`: the message has it; or as
+// `cyborg_kms_index_rotate`), `UNSUPPORTED` (CyborgDB's kind of record), and what `cyborg_kms_index_rotate` returns.
 //
 // Pointers:
-// Handles are NULL or have not been freed; texts are NULL or NUL-terminated; the other pointers are valid for their
-// lengths; `error` is NULL or a valid place.
+// `engine` is NULL or has not been freed; `index_name` is NULL or NUL-terminated; `error` is NULL or a valid place.
 cyborg_kms_status cyborg_kms_index_retire_data_key(cyborg_kms_engine *engine,
                                                    const char *index_name,
                                                    uint32_t data_key_id,
                                                    cyborg_kms_error **error);
 
-// Forgets a former KEK: what was encrypted under it can never be read again.
+// Forgets a former KEK: **what was encrypted under it, once it was exported, can never be read again**. Pages of the
+// library's own are not touched.
 //
-// `UNSUPPORTED` in this version; `INVALID_ARGUMENT` for arguments that can't be.
+// `version`: an envelope version at which it was in force (`first_version` to `last_version` of
+// `cyborg_kms_index_describe`); `cyborg_kms_index_export_kek` of these is `NOT_FOUND` from then on.
+// Any thread. Returns `INVALID_ARGUMENT` (also: the KEK in use, an index of provider none without a handle), `NOT_FOUND`
+// (no such index or version, or it was retired already), `UNSUPPORTED` (CyborgDB's kind of record), and what
+// `cyborg_kms_index_rotate` returns.
 //
 // Pointers:
-// Handles are NULL or have not been freed; texts are NULL or NUL-terminated; the other pointers are valid for their
-// lengths; `error` is NULL or a valid place.
+// As for `cyborg_kms_index_retire_data_key`.
 cyborg_kms_status cyborg_kms_index_retire_kek(cyborg_kms_engine *engine,
                                               const char *index_name,
                                               uint32_t version,
                                               cyborg_kms_error **error);
 
-// Refuses every use of an index from now on.
+// Refuses every use of an index with `KEY_DISABLED`: in this process at once, in others within `cache.ttl`. No KMS is
+// asked: it works while the KMS is down. Who can write the store can undo it, and CyborgDB does not know it: against
+// those disable the key in the KMS.
 //
-// `UNSUPPORTED` in this version; `INVALID_ARGUMENT` for arguments that can't be.
+// That it is disabled, or to be deleted, already is fine.
+// Any thread. Returns `INVALID_ARGUMENT`, `NOT_FOUND`, `CONFLICT` (others keep changing the record), `CORRUPT` (a damaged
+// record), `STORAGE`, `TIMEOUT`.
 //
 // Pointers:
-// Handles are NULL or have not been freed; texts are NULL or NUL-terminated; the other pointers are valid for their
-// lengths; `error` is NULL or a valid place.
+// `engine` is NULL or has not been freed; `index_name` is NULL or NUL-terminated; `error` is NULL or a valid place.
 cyborg_kms_status cyborg_kms_index_disable(cyborg_kms_engine *engine,
                                            const char *index_name,
                                            cyborg_kms_error **error);
 
-// Undoes `cyborg_kms_index_disable`.
+// Undoes `cyborg_kms_index_disable`: handles that are open work again. That it is enabled is fine.
 //
-// `UNSUPPORTED` in this version; `INVALID_ARGUMENT` for arguments that can't be.
+// Any thread. Returns as `cyborg_kms_index_disable`, and `KEY_DISABLED` where the index is to be deleted:
+// `cyborg_kms_index_cancel_deletion` first.
 //
 // Pointers:
-// Handles are NULL or have not been freed; texts are NULL or NUL-terminated; the other pointers are valid for their
-// lengths; `error` is NULL or a valid place.
+// As for `cyborg_kms_index_disable`.
 cyborg_kms_status cyborg_kms_index_enable(cyborg_kms_engine *engine,
                                           const char *index_name,
                                           cyborg_kms_error **error);
 
-// Disables an index and has sync delete it when the waiting period is over.
+// Refuses every use of an index from now on, and sets the time from which sync may delete it. Nothing is deleted by
+// itself: `cyborg_kms_engine_sync` does it when it is due, or `cyborg_kms_index_delete` at once.
 //
 // `waiting_hours`: 24 to 8,760.
-//
-// `UNSUPPORTED` in this version; `INVALID_ARGUMENT` for arguments that can't be.
+// Any thread. Returns as `cyborg_kms_index_disable`; `INVALID_ARGUMENT` also for other hours, `CONFLICT` also where a
+// deletion is scheduled already.
 //
 // Pointers:
-// Handles are NULL or have not been freed; texts are NULL or NUL-terminated; the other pointers are valid for their
-// lengths; `error` is NULL or a valid place.
+// As for `cyborg_kms_index_disable`.
 cyborg_kms_status cyborg_kms_index_schedule_deletion(cyborg_kms_engine *engine,
                                                      const char *index_name,
                                                      uint32_t waiting_hours,
                                                      cyborg_kms_error **error);
 
-// Undoes `cyborg_kms_index_schedule_deletion`; leaves the index disabled.
+// Undoes `cyborg_kms_index_schedule_deletion`, and leaves the index disabled, as AWS KMS does.
 //
-// `UNSUPPORTED` in this version; `INVALID_ARGUMENT` for arguments that can't be.
+// Any thread. Returns as `cyborg_kms_index_disable`; `CONFLICT` also where the index is enabled: there is nothing to
+// cancel.
 //
 // Pointers:
-// Handles are NULL or have not been freed; texts are NULL or NUL-terminated; the other pointers are valid for their
-// lengths; `error` is NULL or a valid place.
+// As for `cyborg_kms_index_disable`.
 cyborg_kms_status cyborg_kms_index_cancel_deletion(cyborg_kms_engine *engine,
                                                    const char *index_name,
                                                    cyborg_kms_error **error);
 
-// Deletes an index at once: removes its wrapped keys.
+// Deletes an index at once, whatever its state: removes its wrapped keys. **What they protect can never be read
+// again**, but with a backup of the record. No KMS is asked. Handles that are open in this process find nothing at
+// their next call (`NOT_FOUND`), those of others within `cache.ttl`.
 //
-// `out_receipt_json`: gets a receipt; may be NULL. `cyborg_kms_delete_index_kms` on the engine's store removes a record
-// in this version.
-//
-// `UNSUPPORTED` in this version; `INVALID_ARGUMENT` for arguments that can't be.
+// `out_receipt_json`: gets a receipt of the caller's (`docs/operating.md`), UTF-8 without a NUL: `cyborg_kms_buffer_free`;
+// may be NULL.
+// Any thread. Returns `INVALID_ARGUMENT`, `NOT_FOUND`, `CONFLICT` (others changed the record meanwhile), `CORRUPT` (a
+// damaged record: `cyborg_kms_delete_index_kms` removes it), `STORAGE`, `TIMEOUT`.
 //
 // Pointers:
-// Handles are NULL or have not been freed; texts are NULL or NUL-terminated; the other pointers are valid for their
-// lengths; `error` is NULL or a valid place.
+// As for `cyborg_kms_index_disable`; `out_receipt_json` is NULL or a valid place.
 cyborg_kms_status cyborg_kms_index_delete(cyborg_kms_engine *engine,
                                           const char *index_name,
                                           cyborg_kms_buffer **out_receipt_json,
                                           cyborg_kms_error **error);
 
-// Describes an index as JSON; no KMS is asked.
+// Describes an index as JSON (`docs/operating.md`): state, slot, key, version, epoch, data keys, former KEKs. No KMS is
+// asked and nothing is cached; so nothing of it is authenticated either.
 //
-// `cyborg_kms_get_index_kms` and the getters of an open index tell some of it in this version.
-//
-// `UNSUPPORTED` in this version; `INVALID_ARGUMENT` for arguments that can't be.
+// `out_json`: gets UTF-8 without a NUL, of the caller's: `cyborg_kms_buffer_free`.
+// Any thread. Returns `INVALID_ARGUMENT`, `NOT_FOUND`, `CORRUPT` (a damaged record), `STORAGE`, `TIMEOUT`.
 //
 // Pointers:
-// Handles are NULL or have not been freed; texts are NULL or NUL-terminated; the other pointers are valid for their
-// lengths; `error` is NULL or a valid place.
+// As for `cyborg_kms_index_disable`; `out_json` is NULL or a valid place.
 cyborg_kms_status cyborg_kms_index_describe(cyborg_kms_engine *engine,
                                             const char *index_name,
                                             cyborg_kms_buffer **out_json,
@@ -1030,45 +1115,6 @@ cyborg_kms_status cyborg_kms_engine_sync(cyborg_kms_engine *engine,
                                          void *user_data,
                                          cyborg_kms_buffer **out_json,
                                          cyborg_kms_error **error);
-
-// Gives audit events to a callback; NULL ends it.
-//
-// `UNSUPPORTED` in this version; `INVALID_ARGUMENT` for arguments that can't be.
-//
-// Pointers:
-// Handles are NULL or have not been freed; texts are NULL or NUL-terminated; the other pointers are valid for their
-// lengths; `error` is NULL or a valid place.
-cyborg_kms_status cyborg_kms_engine_set_audit_callback(cyborg_kms_engine *engine,
-                                                       cyborg_kms_audit_callback callback,
-                                                       void *user_data,
-                                                       cyborg_kms_error **error);
-
-// Finds the first line of an audit file that was changed, removed or reordered.
-//
-// `key`: the 32 bytes of `audit.key_file`, or NULL. `head_json`: what `cyborg_kms_audit_head` gave, or NULL.
-//
-// `UNSUPPORTED` in this version; `INVALID_ARGUMENT` for arguments that can't be.
-//
-// Pointers:
-// Handles are NULL or have not been freed; texts are NULL or NUL-terminated; the other pointers are valid for their
-// lengths; `error` is NULL or a valid place.
-cyborg_kms_status cyborg_kms_audit_verify(const char *path,
-                                          const uint8_t *key,
-                                          size_t key_len,
-                                          const char *head_json,
-                                          cyborg_kms_buffer **out_json,
-                                          cyborg_kms_error **error);
-
-// The head of an audit file, to be kept elsewhere.
-//
-// `UNSUPPORTED` in this version; `INVALID_ARGUMENT` for arguments that can't be.
-//
-// Pointers:
-// Handles are NULL or have not been freed; texts are NULL or NUL-terminated; the other pointers are valid for their
-// lengths; `error` is NULL or a valid place.
-cyborg_kms_status cyborg_kms_audit_head(const char *path,
-                                        cyborg_kms_buffer **out_json,
-                                        cyborg_kms_error **error);
 
 // Sets the process's log callback; NULL, or level `OFF`, ends it. Returns when no thread is in the former callback
 // any more, so that its `user_data` may then be freed. Levels above `TRACE` are `TRACE`.

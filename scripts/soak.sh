@@ -11,6 +11,7 @@ while [ $SECONDS -lt $end ]; do
     say "Round $rounds, $(((end - SECONDS) / 60)) minutes left"
     PROPTEST_CASES=20000 cargo test --locked --quiet
     FUZZ_SECONDS=120 bash tests/steps/fuzz.sh
+    KILLS=1000 bash tests/steps/crash.sh
     ctest --test-dir "$BUILD/c_tests" --output-on-failure --repeat until-fail:10 --tests-regex 'processes|provider|store'
 done
 say "SOAK PASSED: $rounds rounds in $minutes minutes without a failure."

@@ -11,17 +11,30 @@ pub(crate) const CANCEL_POLL: Duration = Duration::from_millis(10);
 
 /// Ends the calls that carry it.
 #[derive(Debug, Clone, Default)]
-pub struct CancelToken(Arc<AtomicBool>);
+pub struct CancelToken(Arc<Cancel>);
+
+#[derive(Debug, Default)]
+struct Cancel {
+    cancelled: AtomicBool,
+    parent: Option<CancelToken>,
+}
 
 impl CancelToken {
     /// Calls under way and to come end with `CANCELLED`.
     pub fn cancel(&self) {
-        self.0.store(true, Ordering::Release);
+        self.0.cancelled.store(true, Ordering::Release);
     }
 
     /// Whether it was.
     pub fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        self.0.cancelled.load(Ordering::Acquire)
+            || self.0.parent.as_ref().is_some_and(CancelToken::is_cancelled)
+    }
+
+    /// A token that is cancelled with this one, or by itself.
+    #[must_use]
+    pub fn child(&self) -> CancelToken {
+        CancelToken(Arc::new(Cancel { cancelled: AtomicBool::new(false), parent: Some(self.clone()) }))
     }
 }
 
@@ -30,6 +43,7 @@ impl CancelToken {
 pub struct Call {
     deadline: Option<Instant>,
     cancel: Option<CancelToken>,
+    principal: Option<Arc<str>>,
 }
 
 impl Call {
@@ -43,13 +57,24 @@ impl Call {
     pub fn within(&self, limit: Duration) -> Call {
         let end = Instant::now() + limit;
         let deadline = Some(self.deadline.map_or(end, |deadline| deadline.min(end)));
-        Call { deadline, cancel: self.cancel.clone() }
+        Call { deadline, ..self.clone() }
     }
 
     /// The same call, ended by `token` too.
     #[must_use]
     pub fn cancelled_by(&self, token: &CancelToken) -> Call {
-        Call { deadline: self.deadline, cancel: Some(token.clone()) }
+        Call { cancel: Some(token.clone()), ..self.clone() }
+    }
+
+    /// The same call on behalf of `principal`, for the audit trail.
+    #[must_use]
+    pub fn acting_for(&self, principal: &str) -> Call {
+        Call { principal: Some(principal.into()), ..self.clone() }
+    }
+
+    /// Who acts, where the caller has said it.
+    pub fn principal(&self) -> Option<&str> {
+        self.principal.as_deref()
     }
 
     /// When it must have ended.

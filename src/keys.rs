@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::blob::{DataKeyEntry, FIRST_DATA_KEY, Record};
+use crate::blob::{DataKeyEntry, FIRST_DATA_KEY, Kind, Record};
 use crate::crypto::derive::{SubKey, constant_time_eq, kek_check, sub_key};
 use crate::crypto::page::DataKey;
 use crate::crypto::secret::{Arena, SecretKey};
@@ -89,9 +89,12 @@ impl Keys {
                 "index {name}: envelope version {version} does not exist, it is at {current}"
             ));
         }
-        let former = self.record.former_keks.iter().filter(|former| former.last_version >= version);
-        match former.min_by_key(|former| former.last_version).filter(|_| version != 0) {
+        match self.record.former_kek_at(version).filter(|_| version != 0) {
             None => self.kek.duplicate(),
+            Some(former) if former.is_retired() => Err(fail!(
+                NotFound,
+                "index {name}: the KEK of envelope version {version} was retired; what it protects can't be read"
+            )),
             Some(former) => {
                 let wrap_key = sub_key(arena, &self.kek, SubKey::Wrap)?;
                 let aad = wrap::former_kek_aad(former.last_version, name.as_str());
@@ -101,11 +104,12 @@ impl Keys {
     }
 }
 
-fn kek_only(record: &Record) -> Error {
+/// The error of whoever needs data keys of a record that has none.
+pub fn kek_only(record: &Record) -> Error {
     fail!(
         Unsupported,
         "this index holds only its KEK (slot {:?}; CyborgDB's kind of record): export_kek works, pages don't. \
-         A REWRAP to a slot without cyborgdb_compatible gives it data keys (rotation comes with a later version)",
+         A REWRAP to a slot without cyborgdb_compatible gives it data keys",
         record.wrap.kms_name
     )
 }
@@ -165,18 +169,32 @@ fn became_another(name: &IndexName, how: &str) -> Error {
     fail!(Corrupt, "index {name}: {how}; its record was replaced by another, restore it from a backup")
 }
 
-/// Fresh data keys for a new index, wrapped under its KEK: the derivation key and the first page key.
-pub fn fresh_data_keys(
+/// A fresh data key, wrapped under the KEK.
+pub fn fresh_data_key(
     arena: &Arc<Arena>,
     name: &IndexName,
     kek: &SecretKey,
+    id: u32,
     now: i64,
-) -> Result<Vec<DataKeyEntry>> {
+) -> Result<DataKeyEntry> {
     let wrap_key = sub_key(arena, kek, SubKey::Wrap)?;
-    let fresh = |id: u32| {
-        let key = arena.random_key()?;
-        let wrapped = wrap::wrap(wrap_key.expose(), &wrap::data_key_aad(id, name.as_str()), key.expose())?;
-        Ok(DataKeyEntry { id, wrapped, created_at: now, superseded_at: 0 })
-    };
-    [0, FIRST_DATA_KEY].into_iter().map(fresh).collect()
+    let key = arena.random_key()?;
+    let wrapped = wrap::wrap(wrap_key.expose(), &wrap::data_key_aad(id, name.as_str()), key.expose())?;
+    Ok(DataKeyEntry { id, wrapped, created_at: now, superseded_at: 0 })
+}
+
+/// Makes a record of our kind of one that holds its KEK alone: the derivation key and the first page key are made,
+/// and wrapped under the KEK. Epoch and MAC are the writer's.
+pub fn give_data_keys(
+    arena: &Arc<Arena>,
+    name: &IndexName,
+    record: &mut Record,
+    kek: &SecretKey,
+    now: i64,
+) -> Result<()> {
+    record.kind = Kind::Ours;
+    record.current_data_key = FIRST_DATA_KEY;
+    let ids = [0, FIRST_DATA_KEY].into_iter();
+    record.data_keys = ids.map(|id| fresh_data_key(arena, name, kek, id, now)).collect::<Result<_>>()?;
+    Ok(())
 }

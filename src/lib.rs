@@ -4,16 +4,20 @@
 //! Data flows one way: [`ffi`] (the C API) calls [`engine`], which asks [`registry`], [`provider`], [`store`] and
 //! [`cache`] and hands out an [`index`], which seals pages by [`crypto`].
 
+pub mod audit;
 #[cfg(feature = "aws-auth")]
 pub mod aws;
 pub mod blob;
 pub mod cache;
 pub mod call;
+mod callback;
 pub mod clock;
 pub mod crypto;
 pub mod engine;
 pub mod error;
 pub mod ffi;
+mod files;
+mod flight;
 mod generated;
 pub mod index;
 mod keys;

@@ -1,12 +1,8 @@
 //! The log callback: the only state that is the process's. Nothing secret is ever given to it.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicU32, Ordering};
 
-use arc_swap::ArcSwapOption;
-
-use crate::sys::fork;
+use crate::callback::Replaceable;
 
 /// How much a line matters; a callback gets the lines up to its level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,43 +24,14 @@ pub enum Level {
 pub type Sink = Box<dyn Fn(Level, &str, &str, &str) + Send + Sync>;
 
 static MAX_LEVEL: AtomicU32 = AtomicU32::new(0);
-/// No lock: a child would find it held by a thread that it does not have.
-static CURRENT: ArcSwapOption<Target> = ArcSwapOption::const_empty();
-
-struct Target {
-    sink: Sink,
-    /// Threads that are in the sink or about to be, behind the process whose threads they are: a child begins at
-    /// none, it does not have its parent's.
-    callers: AtomicU64,
-}
-
-impl Target {
-    /// The count with this process in its upper half; another process's is none.
-    fn count_of(&self, process: u64, change: impl Fn(u64) -> u64) -> u64 {
-        let next = |callers: u64| {
-            let count = if callers >> 32 == process { callers & u64::from(u32::MAX) } else { 0 };
-            process << 32 | change(count)
-        };
-        let former =
-            self.callers.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |callers| Some(next(callers)));
-        next(former.unwrap_or_default()) & u64::from(u32::MAX)
-    }
-}
-
-/// This process, as far as 32 bits tell.
-fn process() -> u64 {
-    fork::generation() & u64::from(u32::MAX)
-}
+static CURRENT: Replaceable<Sink> = Replaceable::none();
 
 /// Replaces the sink; returns when no thread is in the former one any more. `max_level` 0 is off.
 pub fn set_sink(max_level: u32, sink: Option<Sink>) {
     let level = if sink.is_some() { max_level } else { 0 };
-    let former = CURRENT.swap(sink.map(|sink| Arc::new(Target { sink, callers: AtomicU64::new(0) })));
+    let former = CURRENT.replace(sink);
     MAX_LEVEL.store(level, Ordering::Relaxed);
-    let Some(former) = former else { return };
-    while former.count_of(process(), |count| count) != 0 {
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    former.wait();
 }
 
 /// Whether a line of this level is wanted: to not build one in vain.
@@ -74,31 +41,13 @@ pub fn is_enabled(level: Level) -> bool {
 
 /// Writes a line.
 pub fn write(level: Level, target: &str, message: &str, fields: &Fields) {
-    while is_enabled(level) {
-        let Some(current) = CURRENT.load_full() else { return };
-        let entered = Entered::new(&current);
-        // Counted first, then looked again: whoever replaces it from now on waits for this call.
-        if CURRENT.load().as_ref().is_some_and(|still| Arc::ptr_eq(still, &current)) {
-            (current.sink)(level, target, message, &fields.to_json());
-            return;
-        }
-        drop(entered);
-    }
-}
-
-/// Counts a caller of a sink until it is out of it, by a panic too.
-struct Entered<'a>(&'a Target);
-
-impl Entered<'_> {
-    fn new(target: &Target) -> Entered<'_> {
-        target.count_of(process(), |count| count + 1);
-        Entered(target)
-    }
-}
-
-impl Drop for Entered<'_> {
-    fn drop(&mut self) {
-        self.0.count_of(process(), |count| count.saturating_sub(1));
+    if is_enabled(level) {
+        CURRENT.call(|sink| {
+            // It may be another sink by now.
+            if is_enabled(level) {
+                sink(level, target, message, &fields.to_json());
+            }
+        });
     }
 }
 

@@ -27,8 +27,9 @@ pub fn adopt_thread() {
 }
 
 /// Starts the library's threads when the first one is needed.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Runtime {
+    max_threads: usize,
     started: Mutex<Option<Started>>,
     ended: AtomicBool,
 }
@@ -39,7 +40,18 @@ struct Started {
     generation: u64,
 }
 
+impl Default for Runtime {
+    fn default() -> Runtime {
+        Runtime::with_threads(MAX_THREADS)
+    }
+}
+
 impl Runtime {
+    /// With so many threads at most; further work waits for one.
+    pub fn with_threads(max_threads: usize) -> Runtime {
+        Runtime { max_threads, started: Mutex::default(), ended: AtomicBool::new(false) }
+    }
+
     /// Runs `work` on a thread of the library.
     pub fn spawn(&self, work: impl FnOnce() + Send + 'static) -> Result<()> {
         // The new thread inherits the mask, so no signal can reach it before it has blocked them itself.
@@ -73,7 +85,7 @@ impl Runtime {
             std::mem::forget(current);
         }
         if started.is_none() {
-            *started = Some(Started { runtime: build()?, generation });
+            *started = Some(Started { runtime: build(self.max_threads)?, generation });
         }
         match started.as_ref() {
             Some(current) => Ok(current.runtime.handle().clone()),
@@ -82,10 +94,10 @@ impl Runtime {
     }
 }
 
-fn build() -> Result<tokio::runtime::Runtime> {
+fn build(max_threads: usize) -> Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread()
         .thread_name("cyborg-kms-work")
-        .max_blocking_threads(MAX_THREADS)
+        .max_blocking_threads(max_threads)
         .on_thread_start(adopt_thread)
         .build()
         .map_err(no_thread)

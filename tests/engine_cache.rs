@@ -277,6 +277,10 @@ impl Load for Scripted {
     fn note_waiting(&self) {
         self.waiting.fetch_add(1, Ordering::SeqCst);
     }
+
+    fn note_stale(&self, name: &IndexName, silence: &Error) {
+        panic!("{name} has no keys that could be used on: {silence}");
+    }
 }
 
 #[test]

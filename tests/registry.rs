@@ -67,6 +67,10 @@ fn every_active_key_is_read() {
     assert_eq!((config.cache.max_entries, config.cache.refresh_ahead), (10, 0.5));
     assert_eq!(config.cache.max_record_age, seconds(1800));
     assert!(config.cache.require_locked_memory);
+    let audit = &config.audit;
+    assert_eq!(audit.path.as_deref(), Some("/etc/db/log/audit.log"));
+    assert_eq!((audit.key_file.as_deref(), audit.fail_on_error), (Some("/etc/db/audit.key"), false));
+    assert_eq!((audit.max_size, audit.principal.as_deref()), (1 << 20, Some("eu-west-1")));
 }
 
 #[test]
@@ -224,17 +228,13 @@ fn what_does_nothing_yet_is_unsupported_and_its_default_is_fine() {
         refused(&slot(&format!("provider: none, {key}: {set}")), Status::Unsupported, &[&path]);
         good(&slot(&format!("provider: none, {key}: {default}")));
     }
-    for (section, key, set, default) in [
-        ("cache", "stale_if_unavailable", "10m", "0"),
-        ("audit", "path", "/log", "\"\""),
-        ("audit", "key_file", "/key", "~"),
-        ("audit", "on_error", "log", "fail"),
-        ("audit", "max_size", "1MiB", "102400KiB"),
-        ("audit", "principal", "me", "''"),
-    ] {
-        let path = format!("{section}.{key} (line 2)");
-        refused(&format!("{section}:\n  {key}: {set}\n"), Status::Unsupported, &[&path]);
-        good(&format!("{section}:\n  {key}: {default}\n"));
+    for (key, set, default) in
+        [("key_file", "/key", "~"), ("on_error", "log", "fail"), ("max_size", "1MiB", "102400KiB")]
+    {
+        let parts = [&format!("audit.{key} (line 2)"), "means nothing", "audit.path"];
+        refused(&format!("audit:\n  {key}: {set}\n"), Status::Config, &parts.map(|part| part as &str));
+        good(&format!("audit:\n  {key}: {default}\n"));
+        good(&format!("audit:\n  path: log\n  {key}: {set}\n"));
     }
     refused("audit: {max_size: 5}", Status::Config, &["audit.max_size", "64KiB"]);
     refused("audit: {on_error: ignore}", Status::Config, &["fail or log"]);

@@ -20,7 +20,7 @@ use cyborg_kms::crypto::derive::{SubKey, sub_key};
 use cyborg_kms::crypto::page::{Buffers, OVERHEAD};
 use cyborg_kms::crypto::secret::Arena;
 use cyborg_kms::crypto::wrap;
-use cyborg_kms::engine::{Engine, OpenOptions};
+use cyborg_kms::engine::{Engine, OpenOptions, Rotation};
 use cyborg_kms::error::Status;
 use cyborg_kms::ffi;
 use cyborg_kms::index::{Index, Input};
@@ -112,6 +112,7 @@ fn nothing_found(after: &str) {
 // SHA-256 of a word each: like no other bytes of the process.
 const KEK: [u8; 32] = *b"\xb7\x94\x38\x5f\x2d\x1e\xf7\xab\x4d\x92\x73\xd1\x90\x63\x81\xb4\x4f\x2f\x6f\x25\x88\xa3\xef\xb9\x6a\x49\x18\x83\x31\x98\x47\x53";
 const WRONG_KEK: [u8; 32] = *b"\x88\x10\xad\x58\x1e\x59\xf2\xbc\x39\x28\xb2\x61\x70\x7a\x71\x30\x8f\x7e\x13\x9e\xb0\x48\x20\x36\x6d\xc4\xd5\xc1\x8d\x98\x02\x25";
+const NEW_KEK: [u8; 32] = *b"\x1b\x70\xb8\x64\xd6\x27\x9a\x9e\x27\xc5\x40\x5d\x31\xea\x0f\x4b\x94\x6a\x83\xbd\x53\xc6\xee\xd2\x74\x0a\xa5\x95\x11\xfe\x3c\x08";
 const WRAP_KEY: [u8; 32] = *b"\xf0\xa2\x89\x92\x3e\xd6\x34\xac\xec\x74\x89\x41\xa7\xfa\xb6\xa0\x57\xe5\xd4\xa5\xcb\x29\xe5\xe2\xb6\x13\x6d\x63\x98\x97\xc7\x4a";
 const WRAP_KEY_HEX: &[u8] = b"f0a289923ed634acec748941a7fab6a057e5d4a5cb29e5e2b6136d639897c74a";
 const WRAP_KEY_BASE64: &[u8] = b"8KKJkj7WNKzsdIlBp/q2oFfl1KXLKeXithNtY5iXx0o=";
@@ -221,7 +222,7 @@ fn nothing_secret_is_freed_unwiped() {
 
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    for bytes in [&KEK[..], &WRONG_KEK, &WRAP_KEY, &PAGE] {
+    for bytes in [&KEK[..], &WRONG_KEK, &NEW_KEK, &WRAP_KEY, &PAGE] {
         secret(bytes);
     }
     key_file(&folder.join("raw"), &WRAP_KEY);
@@ -237,6 +238,8 @@ fn nothing_secret_is_freed_unwiped() {
     }
     made_by_the_library(folder);
     nothing_found("keys of the library's making");
+    rotated(folder);
+    nothing_found("rotations");
     failures(folder);
     nothing_found("what failed");
     c_api(folder);
@@ -279,6 +282,35 @@ fn made_by_the_library(folder: &Path) {
     let second = engine(folder, "1h");
     use_index(&second.open_index("made").unwrap());
     second.check(Some("made")).unwrap();
+}
+
+/// Every key that a rotation unwraps, makes or moves under another is known before it happens, or looked for afterwards.
+fn rotated(folder: &Path) {
+    let engine = engine(folder, "1h");
+    let name = "rotated";
+    let rotate = |rotation, to: &str, old: Option<&[u8]>, new: Option<&[u8]>| {
+        engine.rotate_with_key(name, rotation, Some(to), old, new).unwrap();
+    };
+    let index = engine.create_with_key(name, "raw", &KEK).unwrap();
+    its_keys_are_secret(folder, name, &KEK);
+    rotate(Rotation::DataKey, "raw", None, None);
+    its_keys_are_secret(folder, name, &KEK);
+    rotate(Rotation::Rewrap, "flip", None, None);
+    use_index(&index);
+    rotate(Rotation::Kek, "base64", None, Some(&NEW_KEK));
+    its_keys_are_secret(folder, name, &NEW_KEK);
+    use_index(&index);
+    assert_eq!(index.export_kek(1).unwrap().expose(), &KEK);
+    let wrong = engine.rotate_with_key(name, Rotation::Rewrap, Some(""), None, Some(&WRONG_KEK));
+    assert_eq!(wrong.unwrap_err().status(), Status::AuthenticationFailed);
+    rotate(Rotation::Rewrap, "", None, Some(&NEW_KEK));
+    let given = OpenOptions { kek: Some(&NEW_KEK), ..OpenOptions::default() };
+    let given = engine.open_index_with(name, &given).unwrap();
+    engine.retire_kek(name, 1).unwrap();
+    use_index(&given);
+    engine.disable(name).unwrap();
+    assert_eq!(given.export_kek(0).unwrap_err().status(), Status::KeyDisabled);
+    engine.delete(name).unwrap();
 }
 
 fn failures(folder: &Path) {

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use base64ct::{Base64, Encoding};
-use cyborg_kms::engine::{Engine, OpenOptions};
+use cyborg_kms::engine::{Engine, OpenOptions, Rotation};
 use cyborg_kms::error::{Error, Status};
 use cyborg_kms::log;
 use cyborg_kms::provider::ExternalCallbacks;
@@ -17,6 +17,10 @@ use cyborg_kms::reply::Reply;
 const KEK: [u8; 32] = [
     0x8d, 0x96, 0x9e, 0xef, 0x6e, 0xca, 0xd3, 0xc2, 0x9a, 0x3a, 0x62, 0x92, 0x80, 0xe6, 0x86, 0xcf, 0x0c,
     0x3f, 0x5d, 0x5a, 0x86, 0xaf, 0xf3, 0xca, 0x12, 0x02, 0x0c, 0x92, 0x3a, 0xdc, 0x6c, 0x92,
+];
+const OTHER_KEK: [u8; 32] = [
+    0x51, 0xe2, 0x73, 0xc4, 0x95, 0xa6, 0x37, 0xb8, 0xd9, 0x4a, 0xfb, 0x1c, 0x6d, 0x8e, 0x2f, 0xf0, 0x13,
+    0x24, 0xe5, 0xc6, 0xa7, 0x98, 0xb9, 0x7a, 0x5b, 0xdc, 0x3d, 0xfe, 0x1f, 0x80, 0x41, 0xd2,
 ];
 /// A key that is text, as a careless operator may have it.
 const WRAP_KEY: [u8; 32] = *b"zQ7fTt0xVw93JkLm2NpRs5UvXy8AbCdE";
@@ -62,6 +66,30 @@ fn slots(folder: &Path) -> String {
     )
 }
 
+/// Every change of an index, and what it says.
+fn lifecycle(engine: &Engine, name: &str, slot: &str, tell: &dyn Fn(&dyn std::fmt::Debug)) {
+    let old = slot.is_empty().then_some(&KEK[..]);
+    for (rotation, old, new) in [
+        (Rotation::DataKey, old, None),
+        (Rotation::Kek, Some(&WRAP_KEY[..]), Some(&OTHER_KEK[..])),
+        (Rotation::Kek, old, Some(&OTHER_KEK[..])),
+        (Rotation::Kek, old, Some(&OTHER_KEK[..])),
+        (Rotation::Rewrap, None, Some(&OTHER_KEK[..])),
+        (Rotation::Kek, Some(&KEK[..31]), None),
+    ] {
+        tell(&engine.rotate_with_key(name, rotation, None, old, new));
+    }
+    tell(&engine.rotate_with_key(name, Rotation::Rewrap, Some(""), None, Some(&WRAP_KEY)));
+    tell(&(engine.retire_data_key(name, 1), engine.retire_kek(name, 1)));
+    tell(&engine.describe(name).unwrap());
+    tell(&(engine.disable(name), engine.open_index(name), engine.enable(name)));
+    tell(&(engine.schedule_deletion(name, 24), engine.cancel_deletion(name), engine.enable(name)));
+    assert!(engine.describe(name).unwrap().contains("\"version\":2"), "it was rotated");
+    if slot != "own" {
+        tell(&engine.delete(name).unwrap());
+    }
+}
+
 #[test]
 fn no_key_is_told() {
     let told = Arc::new(Mutex::new(String::new()));
@@ -96,6 +124,8 @@ fn no_key_is_told() {
         tell(&index);
         tell(&engine.check(None));
         engine.evict(None);
+        lifecycle(&engine, &name, slot, &tell);
+        secrets.push(OTHER_KEK.to_vec());
     }
     *moody.0.lock().unwrap() = 1000;
     tell(&engine.check(Some("moody")).expect_err("a KMS that is away"));

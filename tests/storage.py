@@ -3,6 +3,7 @@
     CYBORG_KMS_LIBRARY=... unshare --mount build/venv/bin/python -m tests.storage
 """
 
+import json
 import os
 import pathlib
 import subprocess
@@ -136,6 +137,63 @@ def test_no_space_for_the_key_file(place):
         assert status_of(engine.open_index, "a") == NOT_FOUND
         (place.disk / "filling").unlink()
         assert status_of(engine.create_index, "a", "own") == 0
+        assert status_of(engine.open_index, "a") == 0
+
+
+def audited(place, on_error):
+    """An engine whose audit log, and nothing else, is on the small disk."""
+    return Engine.open(
+        f"storage: {{url: {place.folder.name}/db}}\n"
+        f"kms: {{registry: {{own: {{provider: local, key_id: {place.folder.name}/own.key, create: true}}}}}}\n"
+        "cache: {ttl: 0s}\n"
+        f"audit: {{path: {place.disk}/audit.log, on_error: {on_error}}}\n"
+    )
+
+
+def lines_of(place):
+    """The audit log's lines, none of them half a line."""
+    text = (place.disk / "audit.log").read_text()
+    assert text == "" or text.endswith("\n"), "half a line was left"
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_no_space_for_the_audit_log(place):
+    place.mount("size=64k,mode=700")
+    with audited(place, "fail") as engine:
+        assert status_of(engine.create_index, "a", "own") == 0
+        fill(place.disk)
+        opened = 1
+        while (status := status_of(engine.open_index, "a")) == 0:
+            opened += 1  # what is left of the file's last page
+            assert opened < 100
+        assert status == STORAGE, "no key without its line"
+        assert status_of(engine.create_index, "b", "own") == STORAGE
+        assert len(lines_of(place)) == 1 + opened
+        (place.disk / "filling").unlink()
+        assert status_of(engine.open_index, "b") == NOT_FOUND, "nothing was done"
+        assert status_of(engine.create_index, "b", "own") == 0
+        assert [line["seq"] for line in lines_of(place)] == list(range(1, opened + 4))
+
+
+def test_with_on_error_log_a_full_disk_stops_nothing(place):
+    place.mount("size=64k,mode=700")
+    fill(place.disk)
+    with audited(place, "log") as engine:
+        assert status_of(engine.create_index, "a", "own") == 0
+        assert status_of(engine.open_index, "a") == 0
+        (place.disk / "filling").unlink()
+        assert status_of(engine.open_index, "a") == 0
+        assert [(line["seq"], line["operation"]) for line in lines_of(place)] == [(1, "open")]
+
+
+def test_an_audit_log_on_a_disk_that_is_read_only(place):
+    place.mount("size=64k,mode=700")
+    with audited(place, "fail") as engine:
+        assert status_of(engine.create_index, "a", "own") == 0
+        remount(place.disk, "ro")
+        assert status_of(engine.open_index, "a") == STORAGE
+        assert status_of(engine.create_index, "b", "own") == STORAGE
+        remount(place.disk, "rw")
         assert status_of(engine.open_index, "a") == 0
 
 

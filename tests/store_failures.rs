@@ -129,7 +129,7 @@ fn a_store_of_another_user_refuses_changes() {
         return assert_eq!(get(&*at(&root), "a").unwrap(), b"old");
     };
     let store = at(Path::new(&arguments[0]));
-    let words = [&*arguments[0], "Permission denied", "run as the user that owns the store"];
+    let words = [&*arguments[0], "Permission denied", "run as the user that owns it"];
     // Listing needs the folder's mode only, the record has one of its own.
     assert_eq!(names(&*store, None), ["a"]);
     assert_fails(try_get(&*store, "a"), Status::Storage, &words);

@@ -4,6 +4,7 @@ mod store_support;
 
 use std::path::Path;
 use std::process::{Child, Command};
+use std::sync::Arc;
 use std::time::Duration;
 
 use cyborg_kms::call::Call;

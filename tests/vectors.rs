@@ -1,4 +1,4 @@
-//! What was once stored is read for ever: the files of `tests/vectors/v1`, which `tests/vectors/make.rs` made once.
+//! What was once stored is read for ever: the files of `tests/vectors/v1` and `v1-audit`, which `tests/vectors/make.rs` made once.
 //! `tests/interop/format.py` reads them by the format's description alone.
 
 use std::fs;
@@ -6,7 +6,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
+use cyborg_kms::audit::{self, Head};
+use cyborg_kms::crypto::key_file;
 use cyborg_kms::crypto::page::{Buffers, OVERHEAD};
+use cyborg_kms::crypto::secret::Arena;
 use cyborg_kms::engine::{Engine, OpenOptions};
 use cyborg_kms::error::Status;
 use cyborg_kms::index::Index;
@@ -143,4 +146,60 @@ fn a_record_under_another_indexs_name_does_not_open() {
     fs::copy(from, folder.join("_catalog/config/moved.kms.cat")).unwrap();
     let error = engine().open_index("moved").unwrap_err();
     assert_eq!(error.status(), Status::AuthenticationFailed);
+}
+
+#[test]
+fn the_audit_log_is_verified_and_goes_on() {
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/v1-audit");
+    let folder = tempfile::tempdir().unwrap();
+    for file in fs::read_dir(from).unwrap() {
+        let file = file.unwrap();
+        fs::copy(file.path(), folder.path().join(file.file_name())).unwrap();
+    }
+    let key_file = folder.path().join("audit.key");
+    fs::set_permissions(&key_file, fs::Permissions::from_mode(0o600)).unwrap();
+    let path = folder.path().join("audit.log");
+    let expected: Value = serde_json::from_str(include_str!("vectors/v1-audit/expected.json")).unwrap();
+    let head = Head::from_json(&expected["head"].to_string()).unwrap();
+    assert_eq!(audit::head(&path).unwrap(), head);
+    let key = key_file::read(&Arena::new(false), &key_file).unwrap();
+    let report = audit::verify(&path, Some(&key), Some(&head)).unwrap();
+    assert_eq!((report.fault, report.lines, report.recovered), (None, head.seq, 1));
+    assert!(report.files > 1);
+
+    let path_of = |name: &str| folder.path().join(name).display().to_string();
+    let yaml = format!("audit: {{path: {}, key_file: {}}}\n", path_of("audit.log"), path_of("audit.key"));
+    Engine::open_yaml(&yaml).unwrap().create_with_key("more", "", &[1; 32]).unwrap();
+    let report = audit::verify(&path, Some(&key), Some(&head)).unwrap();
+    assert_eq!((report.fault, report.lines), (None, head.seq + 2));
+}
+
+#[test]
+fn a_record_with_retired_keys_gives_what_is_left() {
+    let case: Value = serde_json::from_str(include_str!("vectors/v1/retired.json")).unwrap();
+    let index = engine().open_index("retired").unwrap();
+    let keks = array(&case, "keks_hex");
+    assert_eq!((keks.len(), index.version()), (5, 5));
+    for (version, kek) in (1..).zip(keks) {
+        match kek.as_str() {
+            Some(kek) => {
+                let expected = base16ct::mixed::decode_vec(kek).unwrap();
+                assert_eq!(index.export_kek(version).unwrap().expose()[..], expected);
+            }
+            None => assert_eq!(index.export_kek(version).unwrap_err().status(), Status::NotFound),
+        }
+    }
+    let opened = |page: &Value| {
+        let sealed = bytes(page, "sealed_hex");
+        let mut out = vec![0; sealed.len() - OVERHEAD];
+        index.decrypt(&bytes(page, "aad_hex"), &sealed, &mut out).map(|_| out)
+    };
+    assert_eq!(array(&case, "pages").len(), 2);
+    for page in array(&case, "pages") {
+        assert_eq!(opened(page).unwrap(), bytes(page, "plaintext_hex"));
+    }
+    assert_eq!(opened(&case["retired_page"]).unwrap_err().status(), Status::Corrupt);
+    let mut derived = vec![0; 32];
+    index.derive_key("label", b"context", &mut derived).unwrap();
+    assert_eq!(derived, bytes(&case, "derived_hex"));
 }

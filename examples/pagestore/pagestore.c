@@ -8,8 +8,10 @@
  * Each page is bound to its place by the AAD: what this is, the store's random id, the page's number. A page
  * that is moved, or brought in from another store of the same index, does not decrypt.
  *
- * A crash between the two writes of a page leaves an overhead that does not fit its ciphertext. A database
- * engine writes both through its log or a double-write buffer, as it does against torn pages.
+ * A crash between the two writes of a page would leave an overhead that does not fit its ciphertext. So a
+ * page is written to FILE.journal first, sealed, and put in its place from there when the store is opened
+ * after a crash. A database engine has such a place already, against torn pages: its log, or a double-write
+ * buffer for many pages at once, where this one waits for the disk twice for each.
  */
 #define _POSIX_C_SOURCE 200809L
 
@@ -48,8 +50,17 @@ typedef struct {
     uint8_t page_number[8]; /* big endian */
 } page_aad;
 
+/* What the journal holds: the page that was written last. It needs no checksum: a torn one does not decrypt.
+ */
+typedef struct {
+    uint8_t page_number[8]; /* big endian */
+    uint8_t overhead[CYBORG_KMS_OVERHEAD];
+    uint8_t ciphertext[PAGESTORE_PAGE_LEN];
+} journal_entry;
+
 struct pagestore {
-    int file;
+    int file, journal;
+    char *journal_path;
     file_header header;
     cyborg_kms_index *index;
 };
@@ -74,6 +85,11 @@ static bool fail_library(pagestore_failure *failure, cyborg_kms_error *error) {
     fail(failure, cyborg_kms_error_status(error), "%s", cyborg_kms_error_message(error));
     cyborg_kms_error_free(error);
     return false;
+}
+
+static bool fail_end(pagestore_failure *failure, uint64_t page_number) {
+    return fail(failure, CYBORG_KMS_CORRUPT, "the page file ends within page %llu",
+                (unsigned long long)page_number);
 }
 
 /* --- the file ------------------------------------------------------------------------------------------ */
@@ -161,14 +177,90 @@ static bool read_header(pagestore *store, pagestore_failure *failure) {
     return true;
 }
 
+/* --- the journal --------------------------------------------------------------------------------------- */
+
+static page_aad aad_of(const pagestore *store, uint64_t page_number) {
+    page_aad aad;
+    memcpy(aad.label, AAD_LABEL, sizeof aad.label);
+    memcpy(aad.store_id, store->header.store_id, sizeof aad.store_id);
+    for (int i = 0; i < 8; i++)
+        aad.page_number[i] = (uint8_t)(page_number >> (56 - 8 * i));
+    return aad;
+}
+
+static uint64_t number_of(const journal_entry *entry) {
+    uint64_t number = 0;
+    for (int i = 0; i < 8; i++)
+        number = number << 8 | entry->page_number[i];
+    return number;
+}
+
+static bool put_in_place(pagestore *store, uint64_t page_number, const journal_entry *entry,
+                         pagestore_failure *failure) {
+    return write_all(store->file, entry->ciphertext, sizeof entry->ciphertext,
+                     pagestore_page_offset(page_number), failure) &&
+           write_all(store->file, entry->overhead, sizeof entry->overhead,
+                     pagestore_overhead_offset(page_number), failure) &&
+           pagestore_sync(store, failure);
+}
+
+static bool write_journal(pagestore *store, const journal_entry *entry, pagestore_failure *failure) {
+    if (store->journal < 0) {
+        store->journal = open(store->journal_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        if (store->journal < 0)
+            return fail_errno(failure, store->journal_path);
+        if (!sync_directory(store->journal_path, failure))
+            return false;
+    }
+    if (!write_all(store->journal, entry, sizeof *entry, 0, failure))
+        return false;
+    return fdatasync(store->journal) == 0 || fail_errno(failure, "sync the journal");
+}
+
+/* What the journal holds may not have reached its place. A torn entry, or one of a key that was retired
+ * since, does not decrypt: then the page in its place is whole. */
+static bool replay_journal(pagestore *store, pagestore_failure *failure) {
+    journal_entry entry;
+    uint8_t page[PAGESTORE_PAGE_LEN];
+    size_t got;
+    store->journal = open(store->journal_path, O_RDWR | O_CLOEXEC);
+    if (store->journal < 0)
+        return errno == ENOENT || fail_errno(failure, store->journal_path);
+    if (!read_up_to(store->journal, &entry, sizeof entry, 0, &got, failure))
+        return false;
+    if (got < sizeof entry)
+        return true;
+    page_aad aad = aad_of(store, number_of(&entry));
+    cyborg_kms_error *error = NULL;
+    cyborg_kms_status status =
+        cyborg_kms_index_decrypt_detached(store->index, (const uint8_t *)&aad, sizeof aad, entry.ciphertext,
+                                          sizeof entry.ciphertext, entry.overhead, page, &error);
+    if (status == CYBORG_KMS_OK)
+        return put_in_place(store, number_of(&entry), &entry, failure);
+    if (status != CYBORG_KMS_AUTHENTICATION_FAILED && status != CYBORG_KMS_CORRUPT)
+        return fail_library(failure, error);
+    cyborg_kms_error_free(error);
+    return true;
+}
+
 /* --- open and close ------------------------------------------------------------------------------------ */
 
-static pagestore *allocate(pagestore_failure *failure) {
+static pagestore *allocate(const char *path, pagestore_failure *failure) {
+    static const char SUFFIX[] = ".journal";
     pagestore *store = calloc(1, sizeof *store);
-    if (store == NULL)
+    if (store == NULL) {
         fail_errno(failure, "make a page store");
-    else
-        store->file = -1;
+        return NULL;
+    }
+    store->file = store->journal = -1;
+    store->journal_path = malloc(strlen(path) + sizeof SUFFIX);
+    if (store->journal_path == NULL) {
+        fail_errno(failure, "make a page store");
+        pagestore_close(store);
+        return NULL;
+    }
+    strcpy(store->journal_path, path);
+    strcat(store->journal_path, SUFFIX);
     return store;
 }
 
@@ -189,7 +281,7 @@ static bool new_header(file_header *header, const char *index_name, pagestore_fa
 bool pagestore_create(cyborg_kms_engine *engine, const char *path, const char *index_name,
                       const char *kms_name, pagestore **out, pagestore_failure *failure) {
     *out = NULL;
-    pagestore *store = allocate(failure);
+    pagestore *store = allocate(path, failure);
     if (store == NULL)
         return false;
     if (!new_header(&store->header, index_name, failure))
@@ -221,7 +313,7 @@ failed:
 bool pagestore_open(cyborg_kms_engine *engine, const char *path, pagestore **out,
                     pagestore_failure *failure) {
     *out = NULL;
-    pagestore *store = allocate(failure);
+    pagestore *store = allocate(path, failure);
     if (store == NULL)
         return false;
     store->file = open(path, O_RDWR | O_CLOEXEC);
@@ -236,6 +328,8 @@ bool pagestore_open(cyborg_kms_engine *engine, const char *path, pagestore **out
         fail_library(failure, error);
         goto failed;
     }
+    if (!replay_journal(store, failure))
+        goto failed;
     *out = store;
     return true;
 
@@ -254,55 +348,82 @@ void pagestore_close(pagestore *store) {
     cyborg_kms_index_free(store->index); /* the key is wiped with the last handle */
     if (store->file >= 0)
         close(store->file);
+    if (store->journal >= 0)
+        close(store->journal);
+    free(store->journal_path);
     free(store);
+}
+
+cyborg_kms_index *pagestore_index(const pagestore *store) {
+    return store->index;
 }
 
 /* --- pages --------------------------------------------------------------------------------------------- */
 
-static page_aad aad_of(const pagestore *store, uint64_t page_number) {
-    page_aad aad;
-    memcpy(aad.label, AAD_LABEL, sizeof aad.label);
-    memcpy(aad.store_id, store->header.store_id, sizeof aad.store_id);
-    for (int i = 0; i < 8; i++)
-        aad.page_number[i] = (uint8_t)(page_number >> (56 - 8 * i));
-    return aad;
-}
-
 bool pagestore_write(pagestore *store, uint64_t page_number, const uint8_t page[PAGESTORE_PAGE_LEN],
                      pagestore_failure *failure) {
     page_aad aad = aad_of(store, page_number);
-    uint8_t ciphertext[PAGESTORE_PAGE_LEN], overhead[CYBORG_KMS_OVERHEAD];
+    journal_entry entry;
     cyborg_kms_error *error = NULL;
+    memcpy(entry.page_number, aad.page_number, sizeof entry.page_number);
     if (cyborg_kms_index_encrypt_detached(store->index, (const uint8_t *)&aad, sizeof aad, page,
-                                          PAGESTORE_PAGE_LEN, ciphertext, overhead, &error) != CYBORG_KMS_OK)
+                                          PAGESTORE_PAGE_LEN, entry.ciphertext, entry.overhead,
+                                          &error) != CYBORG_KMS_OK)
         return fail_library(failure, error);
-    return write_all(store->file, ciphertext, sizeof ciphertext, pagestore_page_offset(page_number),
-                     failure) &&
-           write_all(store->file, overhead, sizeof overhead, pagestore_overhead_offset(page_number), failure);
+    return write_journal(store, &entry, failure) && put_in_place(store, page_number, &entry, failure);
+}
+
+/* The overhead of a page that was written. */
+static bool read_overhead(pagestore *store, uint64_t page_number, uint8_t overhead[CYBORG_KMS_OVERHEAD],
+                          pagestore_failure *failure) {
+    static const uint8_t never_written[CYBORG_KMS_OVERHEAD]; /* a hole in the file reads as zeros */
+    size_t len;
+    if (!read_up_to(store->file, overhead, CYBORG_KMS_OVERHEAD, pagestore_overhead_offset(page_number), &len,
+                    failure))
+        return false;
+    if (len == 0 || (len == CYBORG_KMS_OVERHEAD && memcmp(overhead, never_written, len) == 0))
+        return fail(failure, CYBORG_KMS_NOT_FOUND, "page %llu was never written",
+                    (unsigned long long)page_number);
+    if (len < CYBORG_KMS_OVERHEAD)
+        return fail_end(failure, page_number);
+    return true;
 }
 
 bool pagestore_read(pagestore *store, uint64_t page_number, uint8_t page[PAGESTORE_PAGE_LEN],
                     pagestore_failure *failure) {
-    static const uint8_t never_written[CYBORG_KMS_OVERHEAD]; /* a hole in the file reads as zeros */
     uint8_t overhead[CYBORG_KMS_OVERHEAD];
-    size_t overhead_len, page_len;
-    if (!read_up_to(store->file, overhead, sizeof overhead, pagestore_overhead_offset(page_number),
-                    &overhead_len, failure) ||
+    size_t page_len;
+    if (!read_overhead(store, page_number, overhead, failure) ||
         !read_up_to(store->file, page, PAGESTORE_PAGE_LEN, pagestore_page_offset(page_number), &page_len,
                     failure))
         return false;
-    if (overhead_len == 0 ||
-        (overhead_len == sizeof overhead && memcmp(overhead, never_written, overhead_len) == 0))
-        return fail(failure, CYBORG_KMS_NOT_FOUND, "page %llu was never written",
-                    (unsigned long long)page_number);
-    if (overhead_len < sizeof overhead || page_len < PAGESTORE_PAGE_LEN)
-        return fail(failure, CYBORG_KMS_CORRUPT, "the page file ends within page %llu",
-                    (unsigned long long)page_number);
+    if (page_len < PAGESTORE_PAGE_LEN)
+        return fail_end(failure, page_number);
 
     page_aad aad = aad_of(store, page_number);
     cyborg_kms_error *error = NULL;
     if (cyborg_kms_index_decrypt_detached(store->index, (const uint8_t *)&aad, sizeof aad, page,
                                           PAGESTORE_PAGE_LEN, overhead, page, &error) != CYBORG_KMS_OK)
         return fail_library(failure, error);
+    return true;
+}
+
+bool pagestore_data_key(pagestore *store, uint64_t page_number, uint32_t *out_id,
+                        pagestore_failure *failure) {
+    uint8_t overhead[CYBORG_KMS_OVERHEAD];
+    cyborg_kms_error *error = NULL;
+    if (!read_overhead(store, page_number, overhead, failure))
+        return false;
+    if (cyborg_kms_page_data_key_id(overhead, sizeof overhead, out_id, &error) != CYBORG_KMS_OK)
+        return fail_library(failure, error);
+    return true;
+}
+
+bool pagestore_end(pagestore *store, uint64_t *out_page_number, pagestore_failure *failure) {
+    struct stat status;
+    if (fstat(store->file, &status) != 0)
+        return fail_errno(failure, "look at the page file");
+    uint64_t blocks = ((uint64_t)status.st_size + PAGESTORE_PAGE_LEN - 1) / PAGESTORE_PAGE_LEN;
+    *out_page_number = blocks / (PAGES_IN_GROUP + 1) * PAGES_IN_GROUP + blocks % (PAGES_IN_GROUP + 1);
     return true;
 }

@@ -26,7 +26,9 @@ bool pagestore_create(cyborg_kms_engine *engine, const char *path, const char *i
 /* Opens a file that pagestore_create made. */
 bool pagestore_open(cyborg_kms_engine *engine, const char *path, pagestore **out, pagestore_failure *failure);
 
-/* Encrypts a page and writes it to its place. On disk for sure after pagestore_sync. */
+/* Encrypts a page and writes it: first to the journal beside the file, then to its place. Killed or without
+ * power at any point, the page is the old or the new one once the store was opened again. On disk for sure
+ * when it returns. */
 bool pagestore_write(pagestore *store, uint64_t page_number, const uint8_t page[PAGESTORE_PAGE_LEN],
                      pagestore_failure *failure);
 
@@ -34,6 +36,15 @@ bool pagestore_write(pagestore *store, uint64_t page_number, const uint8_t page[
  * was never written. After a failure `page` holds nothing of use. */
 bool pagestore_read(pagestore *store, uint64_t page_number, uint8_t page[PAGESTORE_PAGE_LEN],
                     pagestore_failure *failure);
+
+/* The data key that sealed a page, from its overhead alone. NOT_FOUND: it was never written. */
+bool pagestore_data_key(pagestore *store, uint64_t page_number, uint32_t *out_id, pagestore_failure *failure);
+
+/* All pages have lower numbers. */
+bool pagestore_end(pagestore *store, uint64_t *out_page_number, pagestore_failure *failure);
+
+/* The index whose key encrypts the pages, as long as the store is open. */
+cyborg_kms_index *pagestore_index(const pagestore *store);
 
 /* Returns when everything written is on disk. */
 bool pagestore_sync(pagestore *store, pagestore_failure *failure);

@@ -234,11 +234,16 @@ pub fn get(store: &dyn Store, call: &Call, name: &IndexName) -> Result<Blob> {
 pub(crate) fn live_record(store: &dyn Store, call: &Call, name: &IndexName) -> Result<Record> {
     match read(store, call, name)?.0 {
         Some(record) if !record.is_tombstone() => Ok(record),
-        _ => Err(fail!(
-            NotFound,
-            "index {name} has no envelope record in this store: create it first, or check name and store"
-        )),
+        _ => Err(no_record(name)),
     }
+}
+
+/// The error of whoever needs a record that is not there.
+pub(crate) fn no_record(name: &IndexName) -> Error {
+    fail!(
+        NotFound,
+        "index {name} has no envelope record in this store: create it first, or check name and store"
+    )
 }
 
 /// Removes the record, whatever it is; that there is none is fine.

@@ -133,7 +133,12 @@ fn decode_wrap(wrap: fbs::WrappedKek<'_>) -> Result<WrappedKek> {
 }
 
 fn decode_former(former: fbs::FormerKek<'_>) -> Result<FormerKek> {
-    Ok(FormerKek { last_version: former.last_version(), wrapped: wrapped_key(former.wrapped())? })
+    // Nothing: it was retired.
+    let wrapped = match former.wrapped() {
+        Some(wrapped) if !wrapped.is_empty() => wrapped_key(Some(wrapped))?,
+        _ => Vec::new(),
+    };
+    Ok(FormerKek { last_version: former.last_version(), wrapped })
 }
 
 fn decode_data_key(key: fbs::DataKey<'_>) -> Result<DataKeyEntry> {
@@ -170,7 +175,10 @@ pub(super) fn encode(record: &Record) -> Result<Vec<u8>> {
 }
 
 fn too_large() -> crate::error::Error {
-    fail!(InvalidArgument, "the envelope record would be larger than 1 MiB: shorten its fields")
+    fail!(
+        InvalidArgument,
+        "the envelope record would be larger than 1 MiB: shorten its fields, or retire keys that nothing uses"
+    )
 }
 
 fn build<'a>(builder: &mut FlatBufferBuilder<'a>, record: &Record) -> WIPOffset<fbs::KmsBlob<'a>> {

@@ -8,7 +8,7 @@ mod mac;
 mod record;
 
 pub use change::{Change, change, create, delete, get, push};
-pub(crate) use change::{already_exists, live_record};
+pub(crate) use change::{already_exists, live_record, no_record};
 pub use record::{
     Binding, DataKeyEntry, FIRST_DATA_KEY, FormerKek, Kind, MAX_WRITE_IDS, Record, State, WRITE_ID_LEN,
     WrappedKek,

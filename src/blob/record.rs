@@ -45,6 +45,18 @@ pub enum State {
     Deleted = 3,
 }
 
+impl State {
+    /// Its name in JSON and logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            State::Enabled => "enabled",
+            State::Disabled => "disabled",
+            State::PendingDeletion => "pending_deletion",
+            State::Deleted => "deleted",
+        }
+    }
+}
+
 /// One wrap of a KEK by one slot.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct WrappedKek {
@@ -71,8 +83,15 @@ pub struct WrappedKek {
 pub struct FormerKek {
     /// The envelope version up to which it was in force.
     pub last_version: u32,
-    /// 60 bytes.
+    /// 60 bytes; none where it was retired, so that its versions are not taken for those of the next.
     pub wrapped: Vec<u8>,
+}
+
+impl FormerKek {
+    /// Whether it was forgotten.
+    pub fn is_retired(&self) -> bool {
+        self.wrapped.is_empty()
+    }
 }
 
 /// A data key, wrapped under the KEK.
@@ -188,6 +207,12 @@ impl Record {
     /// The page or derivation key with this id.
     pub fn data_key(&self, id: u32) -> Option<&DataKeyEntry> {
         self.data_keys.iter().find(|key| key.id == id)
+    }
+
+    /// The former KEK that was in force at an envelope version; `None` where the present one was.
+    pub fn former_kek_at(&self, version: u32) -> Option<&FormerKek> {
+        let reaching = self.former_keks.iter().filter(|former| former.last_version >= version);
+        reaching.min_by_key(|former| former.last_version)
     }
 
     /// Adds the id of the write that is about to happen and drops the oldest.

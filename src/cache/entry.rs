@@ -2,16 +2,19 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use arc_swap::{ArcSwapOption, Guard};
 
-use super::flight::Flight;
-use super::load::{Former, Load, Loaded, Use, ends_only_this_caller, is_passing, is_worth_a_pause};
+use super::load::{
+    Former, Load, Loaded, Use, ends_only_this_caller, is_passing, is_silence, is_worth_a_pause,
+};
 use super::loading::{LoadState, Loading, Seat};
 use crate::blob::Record;
 use crate::call::Call;
 use crate::clock::{Clock, SECOND};
 use crate::error::{Error, Result, Status, fail};
+use crate::flight::Flight;
 use crate::keys::Keys;
 use crate::name::IndexName;
 use crate::sys::fork;
@@ -21,6 +24,12 @@ pub type LiveKeys = Guard<Option<Arc<Keys>>>;
 
 /// How long a failure of the KMS is answered without asking it again.
 const FAILURE_LIFETIME: u64 = SECOND;
+
+/// How long the keys of a silent KMS are used on before it is asked once more.
+const STALE_PAUSE: u64 = 2 * SECOND;
+
+/// How long a call waits for the KMS where there are keys that may be used on without it.
+const STALE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// A load that others outdate so often is taken for this one call, but not kept: it began after the call did.
 const MAX_OUTDATED: usize = 8;
@@ -41,6 +50,10 @@ pub struct Entry {
     /// The record that was read last; not secret, so it outlives the keys.
     record: ArcSwapOption<Record>,
     valid_until: AtomicU64,
+    /// When the KMS was asked for the keys.
+    as_of: AtomicU64,
+    /// The end of the keys whose KMS is silent; not before `valid_until`.
+    ends_at: AtomicU64,
     seal_until: AtomicU64,
     /// Until this tick nothing has to be compared.
     checked_until: AtomicU64,
@@ -62,6 +75,8 @@ impl Entry {
             keys: ArcSwapOption::empty(),
             record: ArcSwapOption::empty(),
             valid_until: AtomicU64::new(0),
+            as_of: AtomicU64::new(0),
+            ends_at: AtomicU64::new(0),
             seal_until: AtomicU64::new(0),
             checked_until: AtomicU64::new(NEVER),
             used: AtomicBool::new(false),
@@ -81,9 +96,19 @@ impl Entry {
         self.record.load_full()
     }
 
-    /// When the keys' lifetime ends.
+    /// When the keys' lifetime ends, unless the KMS is silent.
     pub fn valid_until(&self) -> u64 {
         self.valid_until.load(Ordering::Acquire)
+    }
+
+    /// When the KMS was asked for the keys.
+    pub fn as_of(&self) -> u64 {
+        self.as_of.load(Ordering::Acquire)
+    }
+
+    /// When the keys end, also where the KMS is silent.
+    pub fn ends_at(&self) -> u64 {
+        self.ends_at.load(Ordering::Acquire)
     }
 
     /// When sealing ends, since the record was not read again.
@@ -171,13 +196,60 @@ impl Entry {
                 if self.live_now(what_for).is_some() {
                     continue;
                 }
-                loading.recent_failure(self.clock.now(), what_for)?;
-                loading.join_or_start()
+                let now = self.clock.now();
+                let failure =
+                    loading.recent_failure(now, what_for).and_then(|()| self.awaited(&loading, now));
+                failure.map(|()| loading.join_or_start(now))
             };
-            if let Some(loaded) = self.ride(call, loader, flight, &mut outdated)? {
-                return self.usable(loaded, what_for);
+            let result = flight.and_then(|seat| self.ride(&self.patient(call), loader, seat, &mut outdated));
+            match result {
+                Ok(Some(loaded)) => return self.usable(loaded, what_for),
+                Ok(None) => {}
+                // The caller's own end is no silence of the KMS's.
+                Err(error) if call.check("loading").is_err() => return Err(error),
+                Err(error) => {
+                    let keys = self.stale(loader, &error).and_then(|()| self.live_now(what_for));
+                    return keys.ok_or(error);
+                }
             }
         }
+    }
+
+    /// Nobody waits for a load that takes so long where there are keys that may be used on.
+    fn awaited(&self, loading: &LoadState, now: u64) -> Result<()> {
+        let patience = STALE_PATIENCE.as_nanos() as u64;
+        let is_slow = loading.flight.is_some() && now.saturating_sub(loading.started_at) >= patience;
+        if is_slow && now < self.ends_at() {
+            return Err(fail!(Timeout, "index {}: the KMS has not answered yet", self.name));
+        }
+        Ok(())
+    }
+
+    /// The call, waiting only briefly where there are keys that may be used on.
+    fn patient(&self, call: &Call) -> Call {
+        if self.clock.now() < self.ends_at() { call.within(STALE_PATIENCE) } else { call.clone() }
+    }
+
+    /// Has the keys of a silent KMS used on for a while, if they may. `None`: they may not.
+    pub fn stale(&self, loader: &dyn Load, silence: &Error) -> Option<()> {
+        if !is_silence(silence.status()) {
+            return None;
+        }
+        {
+            // Under the lock: what was wiped must not come back.
+            let _loading = self.loading.lock();
+            let now = self.clock.now();
+            if now < self.valid_until() {
+                return Some(());
+            }
+            if now >= self.ends_at() || self.keys.load().is_none() {
+                return None;
+            }
+            self.valid_until.store((now + STALE_PAUSE).min(self.ends_at()), Ordering::Release);
+            self.checked_until.store(NEVER, Ordering::SeqCst);
+        }
+        loader.note_stale(&self.name, silence);
+        Some(())
     }
 
     /// Loads anew, whatever is there: by a load that starts after this call.
@@ -187,7 +259,7 @@ impl Entry {
         loop {
             let (flight, fresh) = {
                 let mut loading = self.loading.lock();
-                let flight = loading.join_or_start();
+                let flight = loading.join_or_start(self.clock.now());
                 (flight, loading.started > seen)
             };
             match self.ride(call, loader, flight, &mut outdated) {
@@ -212,7 +284,7 @@ impl Entry {
                     }
                     loading.reread_at = Some(now);
                 }
-                loading.join_or_start()
+                loading.join_or_start(self.clock.now())
             };
             let own = matches!(seat, Seat::Pilot { .. });
             let loaded = self.ride(call, loader, seat, &mut outdated)?;
@@ -230,6 +302,11 @@ impl Entry {
     /// Whether there are keys that may be used now.
     pub fn is_live(&self) -> bool {
         self.live_now(Use::Read).is_some()
+    }
+
+    /// Whether there are keys that may be used now, or as soon as the KMS turns out to be silent.
+    pub fn has_keys(&self) -> bool {
+        self.clock.now() < self.ends_at() && self.keys.load().is_some()
     }
 
     /// Whether someone is loading now.
@@ -254,7 +331,7 @@ impl Entry {
         match seat {
             Seat::Passenger(flight) => {
                 loader.note_waiting();
-                flight.wait(call)
+                flight.wait(call, "waiting for the KEK")
             }
             Seat::Pilot { flight, generation } => {
                 let pilot = Pilot { entry: self, flight };
@@ -300,11 +377,49 @@ impl Entry {
         self.store(&mut loading, loaded);
     }
 
+    /// What a write of this process starts from: the generation that `renew` compares, and the keys.
+    pub fn standing(&self) -> (u64, Option<Arc<Keys>>) {
+        let loading = self.loading.lock();
+        (loading.generation, self.keys.load_full())
+    }
+
+    /// Keys as a write of this process left them, in the place of those before it. Where the keys were wiped from
+    /// outside since `generation`, or none are in use, only the record is kept: the next use loads. Outdates loads under
+    /// way, which may bring what was before the write. Returns whether the keys are in use now.
+    pub fn renew(&self, generation: u64, loaded: Loaded) -> bool {
+        let mut loading = self.loading.lock();
+        let is_as_seen = loading.generation == generation && self.clock.now() < self.valid_until();
+        let known = self.keys.load_full().filter(|_| is_as_seen);
+        loading.generation += 1;
+        match known {
+            // A load has found what others wrote after this write.
+            Some(known) if known.record.epoch > loaded.keys.record.epoch => true,
+            Some(_) => {
+                self.store(&mut loading, loaded);
+                true
+            }
+            None => {
+                self.forget(&mut loading);
+                self.record.store(Some(Arc::clone(&loaded.keys.record)));
+                false
+            }
+        }
+    }
+
+    /// Ends the use of the keys: the next call reads the record, and does not go back to an older one.
+    pub fn stop(&self) {
+        let mut loading = self.loading.lock();
+        loading.generation += 1;
+        self.forget(&mut loading);
+    }
+
     fn store(&self, loading: &mut LoadState, loaded: Loaded) {
         (loading.failure, loading.unsealable) = (None, None);
         loading.record = Some((Arc::clone(&loaded.keys.record), loaded.seal_until));
         loading.epoch = loading.epoch.max(loaded.keys.record.epoch);
         self.seal_until.store(loaded.seal_until, Ordering::Release);
+        self.as_of.store(loaded.as_of, Ordering::Release);
+        self.ends_at.store(loaded.ends_at, Ordering::Release);
         self.valid_until.store(loaded.valid_until, Ordering::Release);
         self.checked_until.store(NEVER, Ordering::SeqCst);
         self.record.store(Some(Arc::clone(&loaded.keys.record)));
@@ -315,21 +430,26 @@ impl Entry {
     pub fn clear(&self) {
         let mut loading = self.loading.lock();
         loading.generation += 1;
-        (loading.failure, loading.unsealable, loading.record) = (None, None, None);
         loading.epoch = 0;
+        self.forget(&mut loading);
+    }
+
+    fn forget(&self, loading: &mut LoadState) {
+        (loading.failure, loading.unsealable, loading.record) = (None, None, None);
         self.wipe();
     }
 
     /// Forgets the keys where their lifetime is over. Returns whether none are left.
     pub fn expire(&self, now: u64) -> bool {
         let _loading = self.loading.lock();
-        if now >= self.valid_until() {
+        if now >= self.ends_at() {
             self.wipe();
         }
         self.keys.load().is_none()
     }
 
     fn wipe(&self) {
+        self.ends_at.store(0, Ordering::Release);
         self.valid_until.store(0, Ordering::SeqCst);
         self.checked_until.store(NEVER, Ordering::SeqCst);
         self.keys.store(None);

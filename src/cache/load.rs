@@ -13,8 +13,12 @@ use crate::name::IndexName;
 pub struct Loaded {
     /// The keys.
     pub keys: Arc<Keys>,
-    /// Use of any kind ends here (`Clock::now`).
+    /// When the KMS was asked.
+    pub as_of: u64,
+    /// Use of any kind ends here (`Clock::now`), unless the KMS is silent.
     pub valid_until: u64,
+    /// It ends here in any case: `stale_if_unavailable` later.
+    pub ends_at: u64,
     /// Sealing ends here, since the record was last read `max_record_age` before.
     pub seal_until: u64,
     /// Why the record could not be read, where the last one read stands in for it.
@@ -46,6 +50,9 @@ pub trait Load {
 
     /// Told by each caller that is about to wait for the load of another.
     fn note_waiting(&self);
+
+    /// Told when the keys are used beyond their lifetime, since the KMS is silent.
+    fn note_stale(&self, name: &IndexName, silence: &Error);
 }
 
 /// What a caller needs the keys for.
@@ -74,6 +81,11 @@ pub fn is_passing(status: Status) -> bool {
             | Status::Cancelled
             | Status::Conflict
     )
+}
+
+/// The KMS did not answer, or answered that it can't now: that says nothing of the key.
+pub(super) fn is_silence(status: Status) -> bool {
+    matches!(status, Status::KmsUnavailable | Status::Throttled | Status::Timeout)
 }
 
 /// Failures that may be mended at once by who gets them, also where a KMS was asked.

@@ -2,10 +2,10 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::flight::Flight;
 use super::load::{Loaded, Use};
 use crate::blob::Record;
 use crate::error::{Error, Result};
+use crate::flight::Flight;
 use crate::sys::fork;
 
 /// The state of loading, behind its lock, which is never held while store or KMS is asked.
@@ -17,6 +17,8 @@ pub(super) struct LoadState {
     pub(super) flight: Option<Arc<Flight<Loaded>>>,
     /// Grows with each load that starts: who asks for a refresh wants one that started after.
     pub(super) started: u64,
+    /// When the last one did.
+    pub(super) started_at: u64,
     /// Grows when the keys are wiped from outside: a load that started before must not bring them back.
     pub(super) generation: u64,
     /// The highest epoch that was read.
@@ -60,13 +62,14 @@ impl LoadState {
         }
     }
 
-    pub(super) fn join_or_start(&mut self) -> Seat {
+    pub(super) fn join_or_start(&mut self, now: u64) -> Seat {
         match &self.flight {
             Some(flight) => Seat::Passenger(Arc::clone(flight)),
             None => {
                 let flight = Flight::new();
                 self.flight = Some(Arc::clone(&flight));
                 self.started += 1;
+                self.started_at = now;
                 Seat::Pilot { flight, generation: self.generation }
             }
         }

@@ -1,9 +1,9 @@
 //! KEKs with a lifetime: one entry for each index, found without a lock, loaded once for all who wait.
 
 mod entry;
-mod flight;
 mod load;
 mod loading;
+mod own;
 mod sweeper;
 
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 
 pub use entry::{Entry, LiveKeys};
 pub use load::{Former, Load, Loaded, Use, is_passing};
+pub use own::OwnEntries;
 pub use sweeper::{Sweeper, Work};
 
 use crate::clock::{Clock, SECOND};
@@ -91,6 +92,13 @@ impl Cache {
         self.entries.len()
     }
 
+    /// How long ago the KMS was asked for the oldest keys that may be used now; 0 where there are none.
+    pub fn oldest_key_age(&self, now: u64) -> u64 {
+        let entries = self.entries.pin();
+        let ages = entries.values().filter(|cached| cached.entry.is_live());
+        ages.map(|cached| now.saturating_sub(cached.entry.as_of())).max().unwrap_or(0)
+    }
+
     /// The entry of an index that is cached and may be used now. The path of an index that is opened again.
     #[inline]
     pub fn hit(&self, name: &str) -> Option<Shared<Entry>> {
@@ -127,12 +135,17 @@ impl Cache {
         cached.entry.share()
     }
 
+    /// The entry of an index where there is one, whatever it holds.
+    pub fn find(&self, name: &IndexName) -> Option<Shared<Entry>> {
+        self.entries.pin().get(name.as_str()).and_then(Cached::share)
+    }
+
     /// Removes the entry of an index that turned out not to be there, unless someone got keys, a handle or a failure
     /// that stands for a while.
     pub fn forget_if_empty(&self, name: &IndexName) {
         let _no_fork = fork::no_fork();
         let entries = self.entries.pin();
-        let idle = |cached: &Cached| !cached.entry.is_live() && !cached.entry.has_failed() && cached.leave();
+        let idle = |cached: &Cached| !cached.entry.has_keys() && !cached.entry.has_failed() && cached.leave();
         let _ = entries.remove_if(name.as_str(), |_, cached| idle(cached));
     }
 

@@ -14,7 +14,7 @@ use crate::error::{Result, fail};
 /// The most that HKDF-SHA-256 gives: 255 blocks of 32 bytes.
 pub const MAX_DERIVED: usize = 255 * 32;
 
-/// What a KEK is used for, each time through a key of its own: the KEK itself may be CyborgDB's index key too.
+/// What a KEK, or the key of an audit log, is used for, each time through a key of its own: the KEK itself may be CyborgDB's index key too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SubKey {
     /// Wraps data keys and former KEKs.
@@ -25,6 +25,8 @@ pub enum SubKey {
     Record,
     /// Seals a key set.
     KeySet,
+    /// Of the audit log's key file: makes the MAC of a line.
+    Audit,
 }
 
 impl SubKey {
@@ -34,11 +36,12 @@ impl SubKey {
             SubKey::Check => b"cyborg_kms check v1",
             SubKey::Record => b"cyborg_kms record v1",
             SubKey::KeySet => b"cyborg_kms key set v1",
+            SubKey::Audit => b"cyborg_kms audit v1",
         }
     }
 }
 
-/// The KEK's key for one purpose.
+/// The key's key for one purpose.
 pub fn sub_key(arena: &Arc<Arena>, kek: &SecretKey, which: SubKey) -> Result<SecretKey> {
     arena.key_with(|out| hkdf(kek.expose(), &[which.info()], out))
 }
@@ -156,6 +159,7 @@ mod tests {
             (SubKey::Check, "cyborg_kms check v1"),
             (SubKey::Record, "cyborg_kms record v1"),
             (SubKey::KeySet, "cyborg_kms key set v1"),
+            (SubKey::Audit, "cyborg_kms audit v1"),
         ] {
             let mut expected = [0; 32];
             Hkdf::<Sha256>::new(None, &[5; 32]).expand(info.as_bytes(), &mut expected).unwrap();

@@ -3,6 +3,7 @@
 pub mod aead;
 pub mod arena;
 pub mod derive;
+pub mod key_file;
 pub mod page;
 #[cfg(any(test, not(feature = "aws-lc")))]
 mod portable;

@@ -6,10 +6,12 @@ use std::sync::{Arc, Weak};
 use arc_swap::ArcSwap;
 
 use super::load::Loader;
+use super::metrics::Metrics;
 use super::providers::Providers;
 use super::refresh::Refreshes;
 use super::stats::Counters;
-use crate::cache::{Cache, Entry, Loaded, Sweeper, Use, Work};
+use crate::audit::{Operation, Setup, Trail};
+use crate::cache::{Cache, Entry, Loaded, OwnEntries, Sweeper, Use, Work};
 use crate::call::{Call, CancelToken};
 use crate::clock::{Clock, SECOND};
 use crate::crypto::secret::{Arena, SecretKey};
@@ -22,6 +24,9 @@ use crate::registry::{CacheSettings, Config};
 use crate::runtime::{self, Runtime};
 use crate::store::Store;
 
+/// So many indexes are opened at once by `open_index_async`.
+const MAX_OPENERS: usize = 64;
+
 /// After a failed refresh the next one is tried this much later, while the lifetime lasts.
 const REFRESH_PAUSE: u64 = 2 * SECOND;
 
@@ -32,13 +37,19 @@ pub struct Core {
     pub(super) store: Arc<dyn Store>,
     pub(super) providers: Providers,
     pub(crate) cache: Cache,
+    /// What the cache does not share.
+    pub(super) own_entries: OwnEntries,
     sweeper: Sweeper,
     pub(crate) arena: Arc<Arena>,
+    pub(crate) audit: Trail,
     pub(crate) clock: Arc<dyn Clock>,
     pub(super) runtime: Arc<Runtime>,
+    /// Threads that open indexes. Apart from those of the callbacks, which they wait for.
+    pub(super) openers: Runtime,
     #[cfg_attr(not(feature = "net"), expect(dead_code, reason = "no provider needs it"))]
     pub(super) network: Arc<Network>,
     pub(super) counters: Counters,
+    pub(super) metrics: Metrics,
     /// Ends what the library does on its own when the last handle goes.
     pub(super) ended: CancelToken,
     pub(super) refreshes: Refreshes,
@@ -57,22 +68,28 @@ impl Core {
         store: Arc<dyn Store>,
         network: Arc<Network>,
         clock: Arc<dyn Clock>,
-    ) -> Arc<Core> {
-        Arc::new(Core {
+    ) -> Result<Arc<Core>> {
+        let arena = Arena::new(config.cache.require_locked_memory);
+        let audit = Trail::new(Setup::new(&config.audit, &arena)?, Arc::clone(&clock));
+        Ok(Arc::new(Core {
             cache: Cache::new(config.cache.max_entries as usize, Arc::clone(&clock)),
+            own_entries: OwnEntries::default(),
             sweeper: Sweeper::new(Arc::clone(&clock)),
-            arena: Arena::new(config.cache.require_locked_memory),
+            arena,
+            audit,
             config: ArcSwap::from_pointee(config),
             path,
             store,
             providers: Providers::default(),
             clock,
             runtime: Arc::default(),
+            openers: Runtime::with_threads(MAX_OPENERS),
             network,
             counters: Counters::default(),
+            metrics: Metrics::default(),
             ended: CancelToken::default(),
             refreshes: Refreshes::default(),
-        })
+        }))
     }
 
     /// Ends the threads; waits for callbacks under way, whose waiting calls end with `CANCELLED`.
@@ -81,6 +98,7 @@ impl Core {
         let last = Arc::clone(core);
         let wait = move || {
             last.sweeper.end();
+            last.openers.end();
             last.runtime.end();
         };
         if runtime::is_library_thread() {
@@ -126,6 +144,8 @@ impl Core {
         }
         // Left out, it is what it was; the default would be refused when the next reload names it again.
         config.storage = current.storage.clone();
+        // The last that can fail. Anew also where the section is the same: its key file may be another.
+        self.audit.change(Setup::new(&config.audit, &self.arena)?);
         self.cache.set_max_entries(config.cache.max_entries as usize);
         let share_no_more = config.cache.ttl.is_zero();
         self.providers.keep_only(&config.slots);
@@ -150,15 +170,16 @@ impl Core {
     }
 
     /// The keys of an entry, loaded if need be, and from then on watched. `given`: the KEK that the caller
-    /// brought (provider `none`); such keys are the handle's and end with it.
+    /// brought (provider `none`); such keys are the handle's and end with it. `operation`: what the audit trail calls it.
     pub(crate) fn keys(
         self: &Arc<Core>,
         call: &Call,
         entry: &Arc<Entry>,
         given: Option<&SecretKey>,
         what_for: Use,
+        operation: Operation,
     ) -> Result<Arc<Keys>> {
-        let keys = entry.get(call, &Loader::new(self, given), what_for)?;
+        let keys = entry.get(call, &Loader::new(self, given, operation), what_for)?;
         if given.is_none() {
             self.watch(entry)?;
         }
@@ -171,8 +192,9 @@ impl Core {
         call: &Call,
         entry: &Arc<Entry>,
         given: Option<&SecretKey>,
+        operation: Operation,
     ) -> Result<Loaded> {
-        let loaded = entry.refresh(call, &Loader::new(self, given))?;
+        let loaded = entry.refresh(call, &Loader::new(self, given, operation))?;
         if given.is_none() {
             self.watch(entry)?;
         }
@@ -187,7 +209,7 @@ impl Core {
         given: Option<&SecretKey>,
         pause: u64,
     ) -> Result<()> {
-        if let Some(loaded) = entry.reread(call, &Loader::new(self, given), pause)? {
+        if let Some(loaded) = entry.reread(call, &Loader::new(self, given, Operation::Refresh), pause)? {
             if given.is_none() {
                 self.watch(entry)?;
             }
@@ -243,9 +265,16 @@ impl Core {
             entry.unwatched();
             self.cache.forget_if_empty(entry.name());
             // Keys that were loaded between these two lines count on the watch that just ended.
-            return (!entry.expire(now) && entry.needs_watch()).then(|| entry.valid_until());
+            return (!entry.expire(now) && entry.needs_watch()).then(|| entry.valid_until().max(now + 1));
         }
         let valid_until = entry.valid_until();
+        if valid_until <= now {
+            // What may be used on while the KMS is silent.
+            if !self.store.is_caller_thread_only() && entry.take_used() {
+                self.refresh_ahead(entry, None);
+            }
+            return Some(entry.ends_at().min(now + REFRESH_PAUSE));
+        }
         let next = self.next_look(valid_until, now);
         if next < valid_until || self.store.is_caller_thread_only() {
             return Some(next);

@@ -3,17 +3,19 @@
 use std::sync::Arc;
 
 use super::core::nanoseconds;
+use super::custody::Custody;
 use super::{Core, Lifeline};
-use crate::blob::{self, Blob, Change, FIRST_DATA_KEY, Kind, Record, WrappedKek};
+use crate::audit::{Event, Intent, Operation};
+use crate::blob::{self, Blob, Change, Record, WrappedKek};
 use crate::cache::Loaded;
 use crate::call::Call;
 use crate::crypto::derive::kek_check;
 use crate::crypto::secret::SecretKey;
 use crate::error::{Result, fail};
 use crate::index::Index;
-use crate::keys::{Keys, fresh_data_keys};
+use crate::keys::{Keys, give_data_keys};
 use crate::name::IndexName;
-use crate::registry::{CAN_ALL, ProviderKind, Slot};
+use crate::registry::Slot;
 use crate::striped::Striped;
 
 use super::stats::count;
@@ -27,39 +29,58 @@ pub(super) fn create(
     kek: Option<&[u8]>,
 ) -> Result<Index> {
     let core: &Arc<Core> = lifeline;
-    let slot = if kms_name.is_empty() { None } else { Some(core.slot(kms_name)?) };
-    let kms = slot.as_ref().filter(|slot| slot.provider != ProviderKind::None);
+    let custody = Custody::of(core, kms_name)?;
     let given = kek.map(|kek| core.arena.key_from(kek)).transpose()?;
-    if kms.is_none() && given.is_none() {
+    if custody.is_none() && given.is_none() {
         return Err(fail!(
             InvalidArgument,
             "index {name}: provider none needs a KEK of the caller's (cyborg_kms_index_create_with_key)"
         ));
     }
     refuse_existing(core, call, name)?;
+    core.audited(
+        call,
+        || intent(name, custody.slot()),
+        |intent| make(lifeline, call, name, &custody, given, intent),
+    )
+}
+
+fn intent(name: &IndexName, slot: Option<&Slot>) -> Event {
+    let mut event = Event::new(Operation::Create, name);
+    if let Some(slot) = slot {
+        event.slot(slot);
+    }
+    event
+}
+
+fn make(
+    lifeline: &Striped<Lifeline>,
+    call: &Call,
+    name: &IndexName,
+    custody: &Custody,
+    given: Option<SecretKey>,
+    intent: &mut Intent<'_>,
+) -> Result<Index> {
+    let core: &Arc<Core> = lifeline;
     let kek = given.map_or_else(|| core.arena.random_key(), Ok)?;
-    let wrap = match kms {
-        Some(slot) => core.wrap(call, name, slot, &kek)?,
-        None => {
-            WrappedKek { kms_name: kms_name.to_owned(), provider: "none".to_owned(), ..WrappedKek::default() }
-        }
-    };
-    let compatible =
-        slot.as_ref().map_or(core.config.load().cyborgdb_compatible, |slot| slot.cyborgdb_compatible);
-    let record = new_record(core, name, wrap, &kek, compatible)?;
+    let wrap = custody.wrap(core, call, name, &kek)?;
+    let record = new_record(core, name, wrap, &kek, custody.is_compatible)?;
     let now = core.clock.now();
-    let capabilities = slot.as_ref().map_or(CAN_ALL, |slot: &Arc<Slot>| slot.capabilities & CAN_ALL);
-    let given = if kms.is_none() { Some(kek.duplicate()?) } else { None };
+    let given = if custody.is_none() { Some(kek.duplicate()?) } else { None };
     // What can fail does so before anything is stored.
-    let mut keys = Keys::open(&core.arena, name, Arc::new(record.clone()), kek, capabilities, None)?;
+    let mut keys = Keys::open(&core.arena, name, Arc::new(record.clone()), kek, custody.capabilities, None)?;
     if given.is_none() {
         core.prepare_to_watch()?;
     }
     keys.record = Arc::new(insert(core, call, name, record)?);
+    intent.record(&keys.record);
     let max_age = nanoseconds(core.cache_settings().max_record_age);
+    let valid_until = now.saturating_add(core.lifetime());
     let loaded = Loaded {
         keys: Arc::new(keys),
-        valid_until: now.saturating_add(core.lifetime()),
+        as_of: now,
+        valid_until,
+        ends_at: core.ends_at(valid_until),
         seal_until: now.saturating_add(max_age),
         trouble: None,
     };
@@ -88,9 +109,7 @@ fn new_record(
     record.wrap = wrap;
     record.kek_check = Some(kek_check(&core.arena, kek, name.as_str())?);
     if !compatible {
-        record.kind = Kind::Ours;
-        record.data_keys = fresh_data_keys(&core.arena, name, kek, now)?;
-        record.current_data_key = FIRST_DATA_KEY;
+        give_data_keys(&core.arena, name, &mut record, kek, now)?;
         record.epoch = 1;
         record.authenticate(&core.arena, name, kek)?;
     }

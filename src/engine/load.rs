@@ -1,11 +1,13 @@
 //! From a record to the keys of an index: read, unwrap by the slot's KMS, check, unwrap the data keys.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use super::Core;
+use super::audit::{is_refusal, on};
 use super::core::nanoseconds;
 use super::stats::count;
+use crate::audit::Operation;
 use crate::blob::{self, Binding, Record, State, WrappedKek};
 use crate::cache::{Entry, Former, Load, Loaded, is_passing};
 use crate::call::Call;
@@ -21,17 +23,28 @@ use crate::registry::CAN_ALL;
 pub(super) struct Loader<'a> {
     core: &'a Core,
     given: Option<&'a SecretKey>,
+    /// What the audit trail calls it.
+    operation: Operation,
     asked_kms: Cell<bool>,
     /// Since when what the KMS said is known, by the engine's clock.
     as_of: Cell<u64>,
+    /// The record that was read, for the audit trail.
+    seen: RefCell<Option<Arc<Record>>>,
 }
 
 /// A record, until when it may be sealed by, and why it is not the store's present one, if so.
 type Known = (Arc<Record>, u64, Option<Error>);
 
 impl<'a> Loader<'a> {
-    pub(super) fn new(core: &'a Core, given: Option<&'a SecretKey>) -> Loader<'a> {
-        Loader { core, given, asked_kms: Cell::new(false), as_of: Cell::new(0) }
+    pub(super) fn new(core: &'a Core, given: Option<&'a SecretKey>, operation: Operation) -> Loader<'a> {
+        Loader {
+            core,
+            given,
+            operation,
+            asked_kms: Cell::new(false),
+            as_of: Cell::new(core.clock.now()),
+            seen: RefCell::default(),
+        }
     }
 
     /// The record. What was read last serves on while the store fails.
@@ -58,16 +71,22 @@ impl<'a> Loader<'a> {
         }
     }
 
-    fn keys(
+    /// Since when what the KMS said is known, by the engine's clock.
+    pub(super) fn as_of(&self) -> u64 {
+        self.as_of.get()
+    }
+
+    /// The record's keys, and the wrap that gave the KEK: not the record's own where a push brought a wrong one.
+    pub(super) fn keys(
         &self,
         call: &Call,
         name: &IndexName,
         record: Arc<Record>,
         former: Option<&Keys>,
-    ) -> Result<Arc<Keys>> {
+    ) -> Result<(Keys, WrappedKek)> {
         let primary = match self.keys_by(call, name, &record, &record.wrap, former) {
             Err(error) if record.replaced.is_some() && is_wrong_wrap(error.status()) => error,
-            result => return result,
+            result => return result.map(|keys| (keys, record.wrap.clone())),
         };
         let mut others = Vec::new();
         // A push brought this wrap. It can't say what it is bound to: perhaps, as in CyborgDB's way, to nothing.
@@ -83,7 +102,7 @@ impl<'a> Loader<'a> {
                     let message =
                         format!("the wrap that was pushed does not open the index as it should: {primary}");
                     write(Level::Warn, "cyborg_kms::engine", &message, &fields);
-                    return Ok(keys);
+                    return Ok((keys, other));
                 }
                 // Silence about it is no proof that the index is lost.
                 Err(error) if is_passing(error.status()) => return Err(error),
@@ -100,10 +119,9 @@ impl<'a> Loader<'a> {
         record: &Arc<Record>,
         wrap: &WrappedKek,
         former: Option<&Keys>,
-    ) -> Result<Arc<Keys>> {
+    ) -> Result<Keys> {
         let (kek, capabilities) = self.kek(call, name, wrap)?;
-        let keys = Keys::open(&self.core.arena, name, Arc::clone(record), kek, capabilities, former)?;
-        Ok(Arc::new(keys))
+        Keys::open(&self.core.arena, name, Arc::clone(record), kek, capabilities, former)
     }
 
     fn kek(&self, call: &Call, name: &IndexName, wrap: &WrappedKek) -> Result<(SecretKey, u32)> {
@@ -129,18 +147,41 @@ impl<'a> Loader<'a> {
     }
 }
 
-impl Load for Loader<'_> {
-    fn load(&self, call: &Call, name: &IndexName, former: &Former) -> Result<Loaded> {
+impl Loader<'_> {
+    fn read_and_unwrap(&self, call: &Call, name: &IndexName, former: &Former) -> Result<Loaded> {
         // Before anything is asked: a lifetime must not outlast what a revocation allows.
         let now = self.core.clock.now();
-        self.asked_kms.set(false);
         self.as_of.set(now);
         let (record, seal_until, trouble) = self.record(call, name, former, now)?;
+        self.seen.replace(Some(Arc::clone(&record)));
         check_state(name, &record)?;
         check_epoch(name, &record, former.epoch)?;
-        let keys = self.keys(call, name, record, former.keys.as_deref())?;
-        let valid_until = self.as_of.get().saturating_add(self.core.lifetime());
-        Ok(Loaded { keys, valid_until, seal_until, trouble })
+        let keys = Arc::new(self.keys(call, name, record, former.keys.as_deref())?.0);
+        let as_of = self.as_of.get();
+        let valid_until = as_of.saturating_add(self.core.lifetime());
+        Ok(Loaded { keys, as_of, valid_until, ends_at: self.core.ends_at(valid_until), seal_until, trouble })
+    }
+
+    /// Whether it belongs into the audit log. Of refreshes only the refusal that ends the use of the index: each index
+    /// has one in each lifetime, and a refused one with each try.
+    fn is_to_be_told(&self, failure: Option<&Error>, former: &Former) -> bool {
+        let is_refusal = failure.is_some_and(|error| is_refusal(error.status()));
+        match self.operation {
+            Operation::Open => self.asked_kms.get() || is_refusal,
+            _ => is_refusal && former.record.is_some(),
+        }
+    }
+}
+
+impl Load for Loader<'_> {
+    fn load(&self, call: &Call, name: &IndexName, former: &Former) -> Result<Loaded> {
+        self.asked_kms.set(false);
+        let loaded = self.read_and_unwrap(call, name, former);
+        let record = self.seen.take();
+        if !self.is_to_be_told(loaded.as_ref().err(), former) {
+            return loaded;
+        }
+        self.core.audit.done(call, || on(self.operation, name, record.as_deref()), loaded)
     }
 
     fn asked_kms(&self) -> bool {
@@ -149,6 +190,13 @@ impl Load for Loader<'_> {
 
     fn note_waiting(&self) {
         count(&self.core.counters.coalesced_waits);
+    }
+
+    fn note_stale(&self, name: &IndexName, silence: &Error) {
+        count(&self.core.counters.stale_served);
+        let fields = Fields::new().text("index", name.as_str()).text("status", &silence.status().to_string());
+        let message = format!("the KEK is used beyond its lifetime, since its KMS is silent: {silence}");
+        write(Level::Warn, "cyborg_kms::cache", &message, &fields);
     }
 }
 
@@ -167,9 +215,15 @@ impl Core {
             ttl => ttl,
         }
     }
+
+    /// When keys end that were valid until then, where their KMS is silent.
+    pub(super) fn ends_at(&self, valid_until: u64) -> u64 {
+        valid_until.saturating_add(nanoseconds(self.cache_settings().stale_if_unavailable))
+    }
 }
 
-fn check_state(name: &IndexName, record: &Record) -> Result<()> {
+/// `KEY_DISABLED` for an index that may not be used.
+pub(super) fn check_state(name: &IndexName, record: &Record) -> Result<()> {
     match record.state {
         State::Enabled => Ok(()),
         State::Disabled => Err(fail!(KeyDisabled, "index {name} is disabled: enable it first")),

@@ -1,11 +1,17 @@
 //! The protocol over the parts below: configuration, stores, providers, cache.
 
+mod audit;
 mod core;
 mod create;
+mod custody;
+mod lifecycle;
 mod load;
+mod metrics;
 mod open;
+mod open_async;
 mod providers;
 mod refresh;
+mod scope;
 mod slots;
 mod stats;
 
@@ -13,11 +19,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use self::core::Core;
+pub use self::lifecycle::Rotation;
 pub use self::open::OpenOptions;
+pub use self::scope::ScopeOptions;
 pub use self::stats::Stats;
 
+use self::scope::Scope;
+use crate::audit::Sink;
 use crate::blob::Blob;
-use crate::call::Call;
 use crate::clock::{Clock, SystemClock};
 use crate::error::Result;
 use crate::index::Index;
@@ -33,7 +42,9 @@ use crate::striped::Striped;
 /// Indexes keep what they need of it: it may be dropped before them.
 #[derive(Debug)]
 pub struct Engine {
-    lifeline: Striped<Lifeline>,
+    lifeline: Arc<Striped<Lifeline>>,
+    /// Its own settings, where it is a scope.
+    scope: Option<Arc<Scope>>,
 }
 
 /// Held by the engine and every index; when the last goes, the library's threads end.
@@ -97,8 +108,8 @@ impl Engine {
         network: Arc<Network>,
         clock: Arc<dyn Clock>,
     ) -> Result<Engine> {
-        let core = Core::new(config, path.map(Path::to_owned), store, network, clock);
-        Ok(Engine { lifeline: Striped::new(Lifeline { core }) })
+        let core = Core::new(config, path.map(Path::to_owned), store, network, clock)?;
+        Ok(Engine { lifeline: Arc::new(Striped::new(Lifeline { core })), scope: None })
     }
 
     /// The parts.
@@ -121,14 +132,24 @@ impl Engine {
         Arc::clone(&self.core().store)
     }
 
+    /// Gives audit events to a callback; `None` ends it. Returns when no thread is in the former one any more.
+    pub fn set_audit_sink(&self, sink: Option<Sink>) {
+        self.core().audit.set_sink(sink);
+    }
+
     /// Wraps and unwraps random bytes by one slot, or (`None`) by every slot that has a KMS.
     pub fn check(&self, kms_name: Option<&str>) -> Result<()> {
-        self.core().check(&Call::unbounded(), kms_name)
+        self.core().check(&self.call(), kms_name)
     }
 
     /// Wipes the cached KEK of one index, or of all: the next use asks the KMS.
     pub fn evict(&self, name: Option<&IndexName>) {
         self.core().cache.evict(name);
+    }
+
+    /// Counters, latencies and states, in the text format of OpenMetrics.
+    pub fn metrics(&self) -> Result<String> {
+        self.core().metrics()
     }
 
     /// The counters.
@@ -138,23 +159,23 @@ impl Engine {
 
     /// A new index with a random KEK in the care of a slot.
     pub fn create(&self, name: &str, kms_name: &str) -> Result<Index> {
-        create::create(&self.lifeline, &Call::unbounded(), &IndexName::new(name)?, kms_name, None)
+        create::create(&self.lifeline, &self.call(), &IndexName::new(name)?, kms_name, None)
     }
 
     /// A new index with a KEK that the caller has; `kms_name` "" is provider `none`.
     pub fn create_with_key(&self, name: &str, kms_name: &str, kek: &[u8]) -> Result<Index> {
-        create::create(&self.lifeline, &Call::unbounded(), &IndexName::new(name)?, kms_name, Some(kek))
+        create::create(&self.lifeline, &self.call(), &IndexName::new(name)?, kms_name, Some(kek))
     }
 
     /// Opens an index. The path of one that is cached takes no lock.
     pub fn open_index(&self, name: &str) -> Result<Index> {
-        open::open_cached(&self.lifeline, name)
-            .map_or_else(|| self.open_index_with(name, &OpenOptions::default()), Ok)
+        let cached = if self.scope.is_none() { open::open_cached(&self.lifeline, name) } else { None };
+        cached.map_or_else(|| self.open_index_with(name, &OpenOptions::default()), Ok)
     }
 
     /// Opens an index with a key (provider `none`), for some uses only, not older than an epoch.
     pub fn open_index_with(&self, name: &str, options: &OpenOptions<'_>) -> Result<Index> {
-        open::open(&self.lifeline, &Call::unbounded(), &IndexName::new(name)?, options)
+        open::open(&self.lifeline, &self.call(), &IndexName::new(name)?, options)
     }
 
     /// Wipes and refreshes what is due now, as the library's own thread does; for a clock moved by hand.
@@ -164,7 +185,7 @@ impl Engine {
 
     /// The envelope record of an index.
     pub fn blob(&self, name: &str) -> Result<Blob> {
-        crate::blob::get(&*self.core().store, &Call::unbounded(), &IndexName::new(name)?)
+        crate::blob::get(&*self.core().store, &self.call(), &IndexName::new(name)?)
     }
 }
 

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use super::stats::count;
 use super::{Core, Lifeline};
+use crate::audit::Operation;
 use crate::cache::{Entry, Use};
 use crate::call::Call;
+use crate::crypto::secret::SecretKey;
 use crate::error::{Result, fail};
 use crate::index::{Access, Index};
 use crate::keys::Keys;
@@ -40,7 +42,19 @@ pub(super) fn open(
     name: &IndexName,
     options: &OpenOptions<'_>,
 ) -> Result<Index> {
-    let core: &Arc<Core> = lifeline;
+    let (entry, access) = load(lifeline, call, name, options)?;
+    Ok(Index::new(entry, lifeline.share(), access))
+}
+
+/// The entry with its keys loaded, and what the handle may do with it.
+pub(super) fn load(
+    core: &Arc<Core>,
+    call: &Call,
+    name: &IndexName,
+    options: &OpenOptions<'_>,
+) -> Result<(Shared<Entry>, Access)> {
+    // What is cached is refused to a cancelled scope, too.
+    call.check("opening an index")?;
     if options.capabilities & !CAN_ALL != 0 {
         return Err(fail!(
             InvalidArgument,
@@ -48,18 +62,18 @@ pub(super) fn open(
             options.capabilities
         ));
     }
-    let given = options.kek.map(|kek| core.arena.key_from(kek)).transpose()?;
+    let given = options.kek.map(|kek| core.arena.key_from(kek)).transpose()?.map(Arc::new);
     // A key of the caller's stays with the handle; with a ttl of 0 nothing is shared between handles.
     let own = given.is_some() || core.cache_settings().ttl.is_zero();
-    let entry = if own { core.own_entry(name) } else { core.cache.entry(name) };
+    let entry = if own { core.own_entry(name, given.as_ref()) } else { core.cache.entry(name) };
     let hit = entry.is_live();
     if !hit {
         count(&core.counters.cache_misses);
     }
     let opened = core
-        .keys(call, entry.value(), given.as_ref(), Use::Read)
-        .and_then(|keys| recent_enough(core, call, &entry, keys, options.min_epoch, given.as_ref()))
-        .and_then(|keys| granted(name, &keys, options.capabilities));
+        .keys(call, entry.value(), given.as_deref(), Use::Read, Operation::Open)
+        .and_then(|keys| recent_enough(core, call, &entry, keys, options.min_epoch, given.as_deref()))
+        .and_then(|keys| granted(core, call, name, &keys, options.capabilities));
     if let Err(error) = opened {
         drop(entry);
         core.cache.forget_if_empty(name);
@@ -68,20 +82,22 @@ pub(super) fn open(
     if hit {
         core.counters.cache_hits.add();
     }
-    let given = given.map(Arc::new);
     let access = Access {
         capabilities: options.capabilities,
         no_wait: options.no_wait,
         min_epoch: options.min_epoch,
         given,
     };
-    Ok(Index::new(entry, lifeline.share(), access))
+    Ok((entry, access))
 }
 
 impl Core {
-    /// An entry that no other handle finds.
-    pub(crate) fn own_entry(&self, name: &IndexName) -> Shared<Entry> {
-        Shared::single(Arc::new(Entry::new(name.clone(), Arc::clone(&self.clock))))
+    /// An entry that no other handle finds. `given`: the KEK that its handle brings.
+    pub(crate) fn own_entry(&self, name: &IndexName, given: Option<&Arc<SecretKey>>) -> Shared<Entry> {
+        let entry = Arc::new(Entry::new(name.clone(), Arc::clone(&self.clock)));
+        // Before anything is loaded: who changes the index must find it.
+        self.own_entries.list(&entry, given);
+        Shared::single(entry)
     }
 }
 
@@ -92,34 +108,36 @@ fn recent_enough(
     entry: &Shared<Entry>,
     keys: Arc<Keys>,
     min_epoch: u64,
-    given: Option<&crate::crypto::secret::SecretKey>,
+    given: Option<&SecretKey>,
 ) -> Result<Arc<Keys>> {
     if keys.record.epoch >= min_epoch {
         return Ok(keys);
     }
-    let loaded = core.refresh(call, entry.value(), given)?;
+    let loaded = core.refresh(call, entry.value(), given, Operation::Open)?;
     let keys = loaded.keys;
     if keys.record.epoch >= min_epoch {
         return Ok(keys);
     }
     // The store decides, not what was last read of it.
     loaded.trouble.map_or(Ok(()), Err)?;
-    Err(fail!(
+    let error = fail!(
         RolledBack,
         "index {}: its record is at epoch {}, {min_epoch} has been seen: an old record was restored. Restore the newest",
         entry.name(),
         keys.record.epoch
-    ))
+    );
+    Err(core.refused(call, Operation::Open, entry.name(), &keys.record, error))
 }
 
-fn granted(name: &IndexName, keys: &Keys, capabilities: u32) -> Result<()> {
+fn granted(core: &Core, call: &Call, name: &IndexName, keys: &Keys, capabilities: u32) -> Result<()> {
     let missing = capabilities & !keys.capabilities;
     if missing == 0 {
         return Ok(());
     }
-    Err(fail!(
+    let error = fail!(
         AccessDenied,
         "index {name}: slot {:?} does not grant the capabilities {missing:#x} that were asked for",
         keys.record.wrap.kms_name
-    ))
+    );
+    Err(core.refused(call, Operation::Open, name, &keys.record, error))
 }

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Core;
+use crate::clock::Clock;
 use crate::error::{Result, fail};
-use crate::provider::{External, Local, Registered, SharedProvider};
+use crate::provider::{Breaker, BreakerState, External, Local, Registered, SharedProvider};
 use crate::registry::{ProviderKind, Slot};
 use crate::sys::fork;
 
@@ -17,6 +18,8 @@ pub(super) struct Providers {
     kept: Mutex<HashMap<String, (Arc<Slot>, SharedProvider)>>,
     /// What the caller registered, by name.
     externals: Mutex<HashMap<String, Arc<Registered>>>,
+    /// By slot.
+    breakers: papaya::HashMap<String, Arc<Breaker>>,
     /// The HTTPS clients that the AWS slots share.
     #[cfg(feature = "aws-auth")]
     aws_http: Arc<crate::net::PerProcess<crate::aws::HttpClients>>,
@@ -56,6 +59,24 @@ impl Providers {
         let _no_fork = fork::no_fork();
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.retain(|name, (slot, _)| slots.get(name) == Some(slot));
+        drop(kept);
+        // What is away by the old settings may not be by the new ones.
+        self.breakers.pin().clear();
+    }
+
+    /// Of every slot that was used.
+    pub(super) fn breaker_states(&self) -> Vec<(String, BreakerState)> {
+        self.breakers.pin().iter().map(|(slot, breaker)| (slot.clone(), breaker.state())).collect()
+    }
+
+    /// The slot's breaker.
+    pub(super) fn breaker(&self, slot: &Slot, clock: &Arc<dyn Clock>) -> Arc<Breaker> {
+        let breakers = self.breakers.pin();
+        if let Some(breaker) = breakers.get(&slot.name) {
+            return Arc::clone(breaker);
+        }
+        let made = || Arc::new(Breaker::new(&slot.name, Arc::clone(clock)));
+        Arc::clone(breakers.get_or_insert_with(slot.name.clone(), made))
     }
 
     /// The provider that is kept for this slot, made where there is none.

@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Core;
+use super::load::Loader;
+use crate::audit::Operation;
 use crate::cache::Entry;
 use crate::call::Call;
 use crate::crypto::secret::SecretKey;
@@ -113,7 +115,8 @@ impl Running {
         while let Some(Waiting { entry, given }) = self.core.refreshes.pop_or_end() {
             entry.dequeued();
             let call = Call::unbounded().cancelled_by(&self.core.ended);
-            if let Err(error) = self.core.refresh(&call, &entry, given.as_deref()) {
+            if let Err(error) = self.core.refresh(&call, &entry, given.as_deref(), Operation::Refresh) {
+                entry.stale(&Loader::new(&self.core, None, Operation::Refresh), &error);
                 let fields = Fields::new()
                     .text("index", entry.name().as_str())
                     .text("status", &error.status().to_string());

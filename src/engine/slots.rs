@@ -9,10 +9,10 @@ use super::stats::count;
 use crate::blob::{self, WrappedKek};
 use crate::call::Call;
 use crate::crypto::secret::SecretKey;
-use crate::error::{Result, Status, fail};
+use crate::error::{Error, Result, Status, fail};
 use crate::log::{Fields, Level, is_enabled, write};
 use crate::name::IndexName;
-use crate::provider::{Unwrapped, Wrapped, with_retries};
+use crate::provider::{BreakerState, Unwrapped, Wrapped, with_retries};
 use crate::registry::{CAN_ALL, ProviderKind, Slot};
 
 /// The name that `check` binds its random bytes to; an index of this name has other bytes.
@@ -153,22 +153,33 @@ impl Core {
         operation: &'static str,
         attempt: impl Fn(&Call) -> Result<T>,
     ) -> Result<T> {
+        let breaker = self.providers.breaker(slot, &self.clock);
         let attempt = |call: &Call| {
+            let permit = breaker.admit()?;
             let start = Instant::now();
             count(&self.counters.kms_calls);
             let result = attempt(call);
             if result.is_err() {
                 count(&self.counters.kms_errors);
             }
-            log_attempt(
-                slot,
-                operation,
-                start,
-                result.as_ref().err().map_or(Status::Ok, crate::error::Error::status),
-            );
+            // A deadline of the caller's that left the KMS no time says nothing of the KMS.
+            if !(call.is_over() && start.elapsed() < slot.request_timeout) || result.is_ok() {
+                permit.note(&result);
+            }
+            let status = result.as_ref().err().map_or(Status::Ok, Error::status);
+            self.metrics.asked(&slot.name, operation, status, start.elapsed());
+            log_attempt(slot, operation, start, &result);
             result
         };
-        with_retries(call, slot, attempt, || count(&self.counters.kms_retries))
+        let may_retry = || {
+            let may = breaker.state() != BreakerState::Open;
+            if may {
+                count(&self.counters.kms_retries);
+                self.metrics.retried(&slot.name, operation);
+            }
+            may
+        };
+        with_retries(call, slot, attempt, may_retry)
             .map_err(|error| error.context(format!("slot {:?}: {operation} failed", slot.name)))
     }
 
@@ -194,12 +205,14 @@ impl Core {
     }
 }
 
-fn log_attempt(slot: &Slot, operation: &str, start: Instant, status: Status) {
+fn log_attempt<T>(slot: &Slot, operation: &str, start: Instant, result: &Result<T>) {
     if is_enabled(Level::Debug) {
+        let error = result.as_ref().err();
         let fields = Fields::new()
             .text("slot", &slot.name)
             .text("operation", operation)
-            .text("outcome", &status.to_string())
+            .text("outcome", &error.map_or(Status::Ok, Error::status).to_string())
+            .text("request_id", error.map_or("", Error::request_id))
             .number("duration_ms", u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX));
         write(Level::Debug, "cyborg_kms::provider", "asked the KMS", &fields);
     }

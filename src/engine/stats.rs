@@ -22,12 +22,14 @@ pub struct Stats {
     pub kms_retries: u64,
     /// Callers that waited for a load of another.
     pub coalesced_waits: u64,
-    /// Uses of a KEK beyond its lifetime since the KMS did not answer.
+    /// How often a KEK was used on beyond its lifetime, for two seconds each, since the KMS did not answer.
     pub stale_served: u64,
     /// Records read.
     pub store_reads: u64,
     /// Records written or removed.
     pub store_writes: u64,
+    /// Audit events that could not be written.
+    pub audit_failures: u64,
 }
 
 /// The counters themselves.
@@ -39,6 +41,7 @@ pub(crate) struct Counters {
     pub(crate) kms_errors: AtomicU64,
     pub(crate) kms_retries: AtomicU64,
     pub(crate) coalesced_waits: AtomicU64,
+    pub(crate) stale_served: AtomicU64,
     pub(crate) store_reads: AtomicU64,
     pub(crate) store_writes: AtomicU64,
 }
@@ -60,9 +63,10 @@ impl Core {
             kms_errors: read(&counters.kms_errors),
             kms_retries: read(&counters.kms_retries),
             coalesced_waits: read(&counters.coalesced_waits),
-            stale_served: 0,
+            stale_served: read(&counters.stale_served),
             store_reads: read(&counters.store_reads),
             store_writes: read(&counters.store_writes),
+            audit_failures: self.audit.failures(),
         }
     }
 }

@@ -3,15 +3,16 @@
 use std::ffi::c_char;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::arg;
 use super::buffer::cyborg_kms_buffer;
 use super::error::cyborg_kms_error;
-use super::handle::Counted;
+use super::handle::{Counted, Owned};
 use super::status::{cyborg_kms_status, guard, guard_value};
 use super::store::cyborg_kms_store;
 use crate::clock::SystemClock;
-use crate::engine::Engine;
+use crate::engine::{Engine, ScopeOptions};
 use crate::error::{Result, fail};
 use crate::name::IndexName;
 
@@ -52,6 +53,8 @@ pub struct cyborg_kms_stats {
     pub store_reads: u64,
     /// Records written or removed.
     pub store_writes: u64,
+    /// Audit events that could not be written.
+    pub audit_failures: u64,
 }
 
 /// Settings for everything that is called through a scope; `cyborg_kms_engine_scope`.
@@ -184,9 +187,12 @@ pub unsafe extern "C" fn cyborg_kms_engine_free(engine: *mut cyborg_kms_engine) 
     guard_value((), || unsafe { cyborg_kms_engine::release(engine) });
 }
 
-/// The same engine with settings of its own: deadline, principal, cancelling.
+/// The same engine with settings of its own: everything called through the scope has its deadline and its principal,
+/// and can be cancelled. A scope costs little: one for each request of a server's will do.
 ///
-/// `UNSUPPORTED` in this version, whatever the options.
+/// `options`: `deadline_ms` for each whole call, retries included; what is 0 or NULL is as in `engine`, which may be a
+/// scope itself. `out`: gets an engine of the caller's: `cyborg_kms_engine_free`. Index handles that are opened through
+/// it are not bound to it. Any thread. Returns `INVALID_ARGUMENT` (NULL, not UTF-8, a `struct_size` of another library).
 ///
 /// # Safety
 /// `engine` is NULL or has not been freed; `options` is NULL or points to `struct_size` bytes; `out` is NULL or a valid
@@ -201,23 +207,36 @@ pub unsafe extern "C" fn cyborg_kms_engine_scope(
     // SAFETY: as the caller promises.
     unsafe {
         guard(error, || {
-            arg::handle_place(out, "out")?;
-            arg::counted(engine, "engine")?;
-            arg::sized(options, "options")?.ok_or_else(|| fail!(InvalidArgument, "options is NULL"))?;
-            Err(super::lifecycle::not_yet("cyborg_kms_engine_scope"))
+            let out = arg::handle_place(out, "out")?;
+            let engine = arg::counted(engine, "engine")?;
+            let options =
+                arg::sized(options, "options")?.ok_or_else(|| fail!(InvalidArgument, "options is NULL"))?;
+            let principal = arg::optional_text(options.principal, "options.principal")?;
+            let deadline =
+                (options.deadline_ms > 0).then(|| Duration::from_millis(options.deadline_ms.into()));
+            *out = cyborg_kms_engine::give(
+                engine.scope(ScopeOptions { deadline, principal: principal.map(str::to_owned) }),
+            );
+            Ok(())
         })
     }
 }
 
-/// Ends the calls through a scope, under way and to come, with `CANCELLED`.
+/// Ends the calls through a scope, under way and to come, with `CANCELLED`: at once, or where a callback is under way
+/// within hundredths of a second. What a change had come to when it was cancelled, an open or describe tells.
 ///
-/// As there are no scopes in this version, it does nothing.
+/// An engine that is no scope goes on; NULL does nothing. Any thread.
 ///
 /// # Safety
 /// `scope` is NULL or has not been freed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cyborg_kms_engine_cancel(scope: *mut cyborg_kms_engine) {
-    let _ = scope;
+    guard_value((), || {
+        // SAFETY: as the caller promises.
+        if let Some(scope) = unsafe { cyborg_kms_engine::borrow(scope) } {
+            scope.cancel();
+        }
+    });
 }
 
 /// The engine's store.
@@ -335,6 +354,7 @@ unsafe fn write_stats(out: *mut cyborg_kms_stats, stats: &crate::engine::Stats) 
         stale_served: stats.stale_served,
         store_reads: stats.store_reads,
         store_writes: stats.store_writes,
+        audit_failures: stats.audit_failures,
     };
     let known = size.min(size_of::<cyborg_kms_stats>());
     // SAFETY: the caller has `size` bytes there, and `all` has at least `known`.
@@ -342,9 +362,10 @@ unsafe fn write_stats(out: *mut cyborg_kms_stats, stats: &crate::engine::Stats) 
     Ok(())
 }
 
-/// The counters, latencies and breaker states as OpenMetrics text.
+/// Counters, latencies and breaker states as OpenMetrics 1.0 text (`docs/operating.md` lists them).
 ///
-/// `UNSUPPORTED` in this version; `cyborg_kms_engine_stats` has the counters.
+/// `out`: gets UTF-8 text of the caller's, not NUL-terminated: `cyborg_kms_buffer_free`. Any thread; takes as long as a
+/// look at every cached index. Returns `INVALID_ARGUMENT` (NULL).
 ///
 /// # Safety
 /// `engine` is NULL or has not been freed; `out` is NULL or a valid place; `error` is NULL or a valid place.
@@ -357,9 +378,10 @@ pub unsafe extern "C" fn cyborg_kms_engine_metrics(
     // SAFETY: as the caller promises.
     unsafe {
         guard(error, || {
-            arg::handle_place(out, "out")?;
-            arg::counted(engine, "engine")?;
-            Err(super::lifecycle::not_yet("cyborg_kms_engine_metrics"))
+            let out = arg::handle_place(out, "out")?;
+            let text = arg::counted(engine, "engine")?.metrics()?;
+            *out = cyborg_kms_buffer::give(text.into_bytes().into());
+            Ok(())
         })
     }
 }

@@ -10,6 +10,7 @@ mod arg;
 mod handle;
 
 mod asynchronous;
+mod audit;
 mod blob;
 mod buffer;
 mod engine;
@@ -27,6 +28,7 @@ mod store;
 mod store_callbacks;
 
 pub use asynchronous::*;
+pub use audit::*;
 pub use blob::*;
 pub use buffer::*;
 pub use engine::*;

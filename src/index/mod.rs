@@ -9,6 +9,7 @@ use once_cell::race::OnceBox;
 
 pub use page::{Input, sealed_len};
 
+use crate::audit::Operation;
 use crate::blob::WrappedKek;
 use crate::cache::{Entry, LiveKeys, Loaded, Use};
 use crate::call::Call;
@@ -70,13 +71,14 @@ impl Index {
         given: Option<SecretKey>,
     ) -> Result<Index> {
         let core = &lifeline.value().clone();
+        let given = given.map(Arc::new);
         let own = given.is_some() || core.is_uncached();
-        let entry = if own { core.own_entry(name) } else { core.cache.entry(name) };
+        let entry = if own { core.own_entry(name, given.as_ref()) } else { core.cache.entry(name) };
         entry.install(loaded);
         if given.is_none() {
             core.watch(entry.value())?;
         }
-        Ok(Index::new(entry, lifeline.share(), Access { given: given.map(Arc::new), ..Access::default() }))
+        Ok(Index::new(entry, lifeline.share(), Access { given, ..Access::default() }))
     }
 
     /// The index.
@@ -118,7 +120,8 @@ impl Index {
     /// Asks record and KMS now.
     pub fn refresh(&self) -> Result<()> {
         let given = self.access.given.as_deref();
-        let loaded = self.lifeline.refresh(&Call::unbounded(), self.entry.value(), given)?;
+        let loaded =
+            self.lifeline.refresh(&Call::unbounded(), self.entry.value(), given, Operation::Refresh)?;
         // The keys are good for another lifetime, but the record is not what the store has now.
         loaded.trouble.map_or(Ok(()), Err)
     }
@@ -170,7 +173,13 @@ impl Index {
             return Err(self.not_waiting("its KEK's lifetime is over"));
         }
         let given = self.access.given.as_deref();
-        let keys = self.lifeline.keys(&Call::unbounded(), self.entry.value(), given, what_for)?;
+        let keys = self.lifeline.keys(
+            &Call::unbounded(),
+            self.entry.value(),
+            given,
+            what_for,
+            Operation::Refresh,
+        )?;
         Ok(LiveKeys::from_inner(Some(keys)))
     }
 

@@ -1,8 +1,8 @@
 //! Provider `local`: the wrapping key is a file. For development, and where a secrets manager mounts the file.
 
 use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Read, Write};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt, OpenOptionsExt};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,12 +13,9 @@ use super::{Provider, Unwrapped, Wrapped};
 use crate::blob::{Binding, WrappedKek};
 use crate::call::Call;
 use crate::crypto::secret::{Arena, SecretKey, random};
-use crate::crypto::wrap;
+use crate::crypto::{key_file, wrap};
 use crate::error::{Error, Result, Status, fail};
 use crate::name::IndexName;
-
-/// More than any way to write 32 bytes takes.
-const MAX_FILE_LEN: usize = 128;
 
 /// One slot with `provider: local`. The file is read at each use, so that taking it away stops the index.
 #[derive(Debug)]
@@ -48,7 +45,10 @@ impl Provider for Local {
             // Each time: whoever made it may have been killed, or not be done yet, before it was there for good.
             sync_folder(path)?;
         }
-        let key = read_key(&self.arena, path)?;
+        let key = key_file::read(&self.arena, path).map_err(|error| match error.status() {
+            Status::KeyNotFound => fail!(KeyNotFound, "{error}, or say create: true in its slot"),
+            _ => error,
+        })?;
         let binding = if self.bind { Binding::IndexName } else { Binding::None };
         Ok(Wrapped {
             bytes: wrap::wrap(key.expose(), &aad(binding, name), kek.expose())?,
@@ -60,7 +60,7 @@ impl Provider for Local {
 
     fn unwrap(&self, _call: &Call, name: &IndexName, wrapped: &WrappedKek) -> Result<Unwrapped> {
         let path = Path::new(&wrapped.key_id);
-        let key = read_key(&self.arena, path).map_err(|error| match error.status() {
+        let key = key_file::read(&self.arena, path).map_err(|error| match error.status() {
             Status::KeyNotFound => fail!(
                 KeyNotFound,
                 "there is no key file {} any more, by which index {name} was wrapped: restore it from its backup, a new \
@@ -85,91 +85,6 @@ fn aad(binding: Binding, name: &IndexName) -> Vec<u8> {
         Binding::None => Vec::new(),
         Binding::IndexName => wrap::kek_aad(name.as_str()),
     }
-}
-
-fn read_key(arena: &Arc<Arena>, path: &Path) -> Result<SecretKey> {
-    let mut file = OpenOptions::new()
-        .read(true)
-        // A FIFO in its place must not hang the caller.
-        .custom_flags(libc::O_NONBLOCK)
-        .open(path)
-        .map_err(|error| cannot_read(path, &error))?;
-    let metadata = file.metadata().map_err(|error| cannot_read(path, &error))?;
-    if !metadata.is_file() {
-        return Err(fail!(Config, "the key file {} is no regular file", path.display()));
-    }
-    if metadata.mode() & 0o077 != 0 {
-        return Err(fail!(
-            Config,
-            "the key file {} can be read by others (mode {:o}): chmod 600 it, and consider its key known",
-            path.display(),
-            metadata.mode() & 0o7777
-        ));
-    }
-    let mut text = Zeroizing::new([0; MAX_FILE_LEN]);
-    let len = read_up_to(&mut file, &mut text[..]).map_err(|error| cannot_read(path, &error))?;
-    parse_key(arena, &text[..len], path)
-}
-
-fn read_up_to(file: &mut File, buffer: &mut [u8]) -> std::io::Result<usize> {
-    let mut len = 0;
-    while len < buffer.len() {
-        match file.read(&mut buffer[len..]) {
-            Ok(0) => break,
-            Ok(count) => len += count,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(len)
-}
-
-fn cannot_read(path: &Path, error: &std::io::Error) -> Error {
-    let path = path.display();
-    match error.kind() {
-        ErrorKind::NotFound => fail!(
-            KeyNotFound,
-            "there is no key file {path}: put the key there (openssl rand -base64 32), or say create: true in its slot"
-        ),
-        ErrorKind::PermissionDenied => {
-            fail!(
-                AccessDenied,
-                "the key file {path} can't be read: it must belong to the user of this process"
-            )
-        }
-        _ => fail!(KmsUnavailable, "the key file {path} can't be read: {error}"),
-    }
-}
-
-/// 32 raw bytes, 64 hex digits or base64, each with or without a newline.
-fn parse_key(arena: &Arc<Arena>, content: &[u8], path: &Path) -> Result<SecretKey> {
-    if content.len() == 32 {
-        return arena.key_from(content);
-    }
-    let text = content.strip_suffix(b"\n").unwrap_or(content);
-    let text = text.strip_suffix(b"\r").unwrap_or(text);
-    match text.len() {
-        32 => arena.key_from(text),
-        64 => arena.key_with(|key| decode_hex(text, key).ok_or_else(|| wrong_content(path))),
-        44 => arena.key_with(|key| match Base64::decode(text, key) {
-            Ok(decoded) if decoded.len() == 32 => Ok(()),
-            _ => Err(wrong_content(path)),
-        }),
-        _ => Err(wrong_content(path)),
-    }
-}
-
-/// Without branches on the digits' values or a table: they are a key's.
-fn decode_hex(text: &[u8], key: &mut [u8; 32]) -> Option<()> {
-    base16ct::mixed::decode(text, key).ok().map(|_| ())
-}
-
-fn wrong_content(path: &Path) -> Error {
-    fail!(
-        Config,
-        "the key file {} must hold 32 raw bytes, 64 hex digits or 44 characters of base64 (openssl rand -base64 32)",
-        path.display()
-    )
 }
 
 /// Makes a key file, or leaves the one that another process made meanwhile.
@@ -219,60 +134,12 @@ fn write_key(path: &Path) -> std::io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::fs::MetadataExt;
 
     use super::*;
 
     fn provider(folder: &Path, create: bool) -> Local {
         Local::new(Arena::new(false), folder.join("key").to_str().unwrap(), create, true)
-    }
-
-    fn write(folder: &Path, content: &[u8]) {
-        let path = folder.join("key");
-        std::fs::write(&path, content).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
-    }
-
-    fn read(folder: &Path) -> Result<Vec<u8>> {
-        read_key(&Arena::new(false), &folder.join("key")).map(|key| key.expose().to_vec())
-    }
-
-    #[test]
-    fn every_way_to_write_a_key_is_read() {
-        let folder = tempfile::tempdir().unwrap();
-        let key: Vec<u8> = (0..32).map(|byte| byte * 7 + 3).collect();
-        let hex: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
-        let base64 = Base64::encode_string(&key);
-        for text in
-            [key.clone(), hex.clone().into_bytes(), hex.to_uppercase().into_bytes(), base64.into_bytes()]
-        {
-            for end in [&b""[..], b"\n", b"\r\n"] {
-                write(folder.path(), &[&text[..], end].concat());
-                assert_eq!(read(folder.path()).unwrap(), key);
-            }
-        }
-    }
-
-    #[test]
-    fn other_content_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let long = [b'a'; 4096];
-        for content in [&b""[..], b"short", &[b'g'; 64], &[b'!'; 44], &long, &[0; 31], &[0; 35]] {
-            write(folder.path(), content);
-            assert_eq!(read(folder.path()).unwrap_err().status(), Status::Config);
-        }
-    }
-
-    #[test]
-    fn a_file_that_others_can_read_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        write(folder.path(), &[1; 32]);
-        for mode in [0o640, 0o604, 0o660, 0o644] {
-            std::fs::set_permissions(folder.path().join("key"), PermissionsExt::from_mode(mode)).unwrap();
-            let error = read(folder.path()).unwrap_err();
-            assert_eq!(error.status(), Status::Config);
-            assert!(error.message().contains("chmod 600"), "{error}");
-        }
     }
 
     #[test]
@@ -294,7 +161,7 @@ mod tests {
         let mode = std::fs::metadata(folder.path().join("key")).unwrap().mode();
         assert_eq!(mode & 0o7777, 0o600);
         let wrap = WrappedKek { wrapped_kek: wrapped.bytes, binding: wrapped.binding, ..absent };
-        assert!(local.unwrap(&call, &name, &wrap).unwrap().ct_eq(&kek));
+        assert!(local.unwrap(&call, &name, &wrap).unwrap().kek.ct_eq(&kek));
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "a temporary file was left");
 
         let other = IndexName::new("b").unwrap();
@@ -313,7 +180,7 @@ mod tests {
                 }
             });
             assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
-            read(folder.path()).unwrap();
+            key_file::read(&Arena::new(false), &path).unwrap();
         }
     }
 }

@@ -4,6 +4,7 @@
 mod aws_kms;
 #[cfg(feature = "aws")]
 mod aws_secret;
+mod breaker;
 mod external;
 mod limit;
 mod local;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 pub use aws_kms::AwsKms;
 #[cfg(feature = "aws")]
 pub use aws_secret::AwsSecret;
+pub use breaker::{Breaker, BreakerState, Permit};
 pub use external::{External, ExternalCallbacks, Registered};
 pub use local::Local;
 pub use retry::with_retries;

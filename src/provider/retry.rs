@@ -3,16 +3,17 @@
 use std::time::Duration;
 
 use crate::call::Call;
+use crate::crypto::secret::random;
 use crate::error::{Result, Status};
 use crate::registry::Slot;
 
-/// Repeats what failed for a passing reason, with exponential backoff and jitter, `max_retries` times and within
-/// the slot's deadline.
+/// Repeats what failed for a passing reason, with exponential backoff and full jitter, `max_retries` times, within the
+/// slot's deadline and as long as `may_retry` says so.
 pub fn with_retries<T>(
     call: &Call,
     slot: &Slot,
     mut attempt: impl FnMut(&Call) -> Result<T>,
-    mut on_retry: impl FnMut(),
+    mut may_retry: impl FnMut() -> bool,
 ) -> Result<T> {
     let call = call.within(slot.deadline);
     let mut waits = backoff(slot.max_retries);
@@ -27,11 +28,10 @@ pub fn with_retries<T>(
             result => return result,
         };
         let Some(wait) = waits.next() else { return Err(error) };
-        let wait = wait.max(Duration::from_millis(error.retry_after_ms()));
-        if call.remaining().is_some_and(|left| left <= wait) {
+        let wait = wait.mul_f64(fraction()?).max(Duration::from_millis(error.retry_after_ms()));
+        if call.remaining().is_some_and(|left| left <= wait) || !may_retry() {
             return Err(error);
         }
-        on_retry();
         former = Some(error);
         call.sleep(wait)?;
     }
@@ -43,6 +43,12 @@ fn backoff(max_retries: u32) -> impl Iterator<Item = Duration> {
         .with_min_delay(Duration::from_millis(50))
         .with_max_delay(Duration::from_secs(2))
         .with_max_times(max_retries as usize)
-        .with_jitter()
         .build()
+}
+
+/// Between 0 and 1: callers that failed together come back one by one.
+fn fraction() -> Result<f64> {
+    let mut bytes = [0; 4];
+    random(&mut bytes)?;
+    Ok(f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX))
 }

@@ -152,8 +152,6 @@ fn cache(raw: &RawCache, section: &Section<'_>) -> Result<CacheSettings> {
             Duration::ZERO..=DAY,
         )?,
     };
-    let is_default = settings.stale_if_unavailable.is_zero();
-    section.only_default("stale_if_unavailable", &raw.stale_if_unavailable, is_default)?;
     Ok(settings)
 }
 
@@ -171,11 +169,15 @@ fn audit(raw: &RawAudit, section: &Section<'_>) -> Result<AuditSettings> {
         max_size: section.size("max_size", &raw.max_size, MAX_SIZE)?,
         principal: section.text("principal", &raw.principal)?,
     };
-    section.only_default("path", &raw.path, settings.path.is_none())?;
-    section.only_default("key_file", &raw.key_file, settings.key_file.is_none())?;
-    section.only_default("on_error", &raw.on_error, settings.fail_on_error)?;
-    section.only_default("max_size", &raw.max_size, settings.max_size == MAX_SIZE)?;
-    section.only_default("principal", &raw.principal, settings.principal.is_none())?;
+    if settings.path.is_none() {
+        let refuse = |key: &str, value: &Value, is_default: bool| match is_default {
+            true => Ok(()),
+            false => section.means_nothing(key, value, "an audit trail without a file (audit.path)"),
+        };
+        refuse("key_file", &raw.key_file, settings.key_file.is_none())?;
+        refuse("on_error", &raw.on_error, settings.fail_on_error)?;
+        refuse("max_size", &raw.max_size, settings.max_size == MAX_SIZE)?;
+    }
     Ok(settings)
 }
 

@@ -96,11 +96,11 @@ pub struct CacheSettings {
     pub max_record_age: Duration,
     /// Whether a KEK that cannot be locked into memory is an error.
     pub require_locked_memory: bool,
-    /// How long to serve on while the KMS does not answer. Always zero until it is supported.
+    /// How long to serve on while the KMS does not answer.
     pub stale_if_unavailable: Duration,
 }
 
-/// The section `audit`. All of it is at its default until the audit trail is supported.
+/// The section `audit`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditSettings {
     /// The file that lines are appended to.
@@ -109,7 +109,7 @@ pub struct AuditSettings {
     pub key_file: Option<String>,
     /// Whether an operation fails when its line cannot be written; else that is logged.
     pub fail_on_error: bool,
-    /// Bytes after which a new file is begun.
+    /// Bytes after which a new file is begun; 0: never.
     pub max_size: u64,
     /// Who acts, where a scope does not say it.
     pub principal: Option<String>,

@@ -58,7 +58,8 @@ LAYOUT(cyborg_kms_sync_options, requests_per_second, SIZE + 8);
 LAYOUT(cyborg_kms_stats, struct_size, 0);
 LAYOUT(cyborg_kms_stats, cache_hits, 8);
 LAYOUT(cyborg_kms_stats, store_writes, 80);
-ASSERT(sizeof(cyborg_kms_stats) == 88);
+LAYOUT(cyborg_kms_stats, audit_failures, 88);
+ASSERT(sizeof(cyborg_kms_stats) == 96);
 
 ASSERT(CYBORG_KMS_OK == 0);
 ASSERT(CYBORG_KMS_INVALID_ARGUMENT == 1);

@@ -75,33 +75,61 @@ static void providers(misuse *m) {
 }
 
 static void lifecycle(misuse *m) {
-    NAMED(REFUSE_LATER, index_rotate, CYBORG_KMS_ROTATE_KEK, NULL);
-    REFUSE_LATER(index_rotate, "no such rotation", (m->engine, "misuse", 99, NULL, m->error_at));
-    NAMED(REFUSE_LATER, index_rotate_with_key, CYBORG_KMS_ROTATE_KEK, NULL, m->out, 32, NULL, 0);
-    REFUSE_LATER(index_rotate_with_key, "no key",
-                 (m->engine, "misuse", 1, NULL, NULL, 32, NULL, 0, m->error_at));
-    NAMED(REFUSE_LATER, index_retire_data_key, 1);
-    NAMED(REFUSE_LATER, index_retire_kek, 1);
-    NAMED(REFUSE_LATER, index_disable);
-    NAMED(REFUSE_LATER, index_enable);
-    NAMED(REFUSE_LATER, index_schedule_deletion, 24);
-    REFUSE_LATER(index_schedule_deletion, "too soon", (m->engine, "misuse", 1, m->error_at));
-    REFUSE_LATER(index_schedule_deletion, "too late", (m->engine, "misuse", 8761, m->error_at));
-    NAMED(REFUSE_LATER, index_cancel_deletion);
-    NAMED(REFUSE_LATER, index_delete, &m->buffer_out);
-    NAMED(REFUSE_LATER, index_describe, &m->buffer_out);
-    REFUSE_LATER(index_describe, "no output", (m->engine, "misuse", NULL, m->error_at));
+    NAMED(INVALID, index_rotate, CYBORG_KMS_ROTATE_KEK, NULL);
+    INVALID(index_rotate, "no such rotation", (m->engine, "misuse", 99, NULL, m->error_at));
+    INVALID(index_rotate, "slot not UTF-8", (m->engine, "misuse", 0, NOT_UTF8, m->error_at));
+    REFUSE(index_rotate, "no such slot", CONFIG, (m->engine, "misuse", 0, "nobody", m->error_at));
+    NAMED(INVALID, index_rotate_with_key, CYBORG_KMS_ROTATE_KEK, NULL, m->out, 32, NULL, 0);
+    INVALID(index_rotate_with_key, "no old key",
+            (m->engine, "misuse", 1, NULL, NULL, 32, NULL, 0, m->error_at));
+    INVALID(index_rotate_with_key, "no new key",
+            (m->engine, "misuse", 1, NULL, NULL, 0, NULL, 32, m->error_at));
+    INVALID(index_rotate_with_key, "an empty key",
+            (m->engine, "misuse", 1, NULL, NULL, 0, m->out, 0, m->error_at));
+    INVALID(index_rotate_with_key, "a short key",
+            (m->engine, "misuse", 1, NULL, NULL, 0, m->out, 31, m->error_at));
+    INVALID(index_rotate_with_key, "a key that a KMS has",
+            (m->engine, "misuse", 1, NULL, m->out, 32, NULL, 0, m->error_at));
+    INVALID(index_rotate_with_key, "no such rotation",
+            (m->engine, "misuse", 3, NULL, NULL, 0, NULL, 0, m->error_at));
+    NAMED(INVALID, index_retire_data_key, 1);
+    INVALID(index_retire_data_key, "the current one", (m->engine, "misuse", 1, m->error_at));
+    INVALID(index_retire_data_key, "the derivation key", (m->engine, "misuse", 0, m->error_at));
+    NAMED(INVALID, index_retire_kek, 1);
+    INVALID(index_retire_kek, "the one in use", (m->engine, "misuse", 1, m->error_at));
+    REFUSE(index_retire_kek, "no such version", NOT_FOUND, (m->engine, "misuse", 2, m->error_at));
+    NAMED(INVALID, index_disable);
+    NAMED(INVALID, index_enable);
+    NAMED(INVALID, index_schedule_deletion, 24);
+    INVALID(index_schedule_deletion, "too soon", (m->engine, "misuse", 23, m->error_at));
+    INVALID(index_schedule_deletion, "too late", (m->engine, "misuse", 8761, m->error_at));
+    NAMED(INVALID, index_cancel_deletion);
+    REFUSE(index_cancel_deletion, "nothing to cancel", CONFLICT, (m->engine, "misuse", m->error_at));
+    NAMED(INVALID, index_delete, &m->buffer_out);
+    REFUSE(index_delete, "no such index", NOT_FOUND, (m->engine, "nobody", &m->buffer_out, m->error_at));
+    REFUSE(index_delete, "no such index, no receipt", NOT_FOUND, (m->engine, "nobody", NULL, m->error_at));
+    NAMED(INVALID, index_describe, &m->buffer_out);
+    INVALID(index_describe, "no output", (m->engine, "misuse", NULL, m->error_at));
+    REFUSE(index_describe, "no such index", NOT_FOUND, (m->engine, "nobody", &m->buffer_out, m->error_at));
 }
 
 static void running_an_engine(misuse *m) {
     cyborg_kms_sync_options options = {.struct_size = 1};
     REFUSE_LATER(engine_sync, "no engine", (NULL, NULL, NULL, NULL, &m->buffer_out, m->error_at));
     REFUSE_LATER(engine_sync, "no size", (m->engine, &options, NULL, NULL, &m->buffer_out, m->error_at));
-    REFUSE_LATER(engine_set_audit_callback, "no engine", (NULL, NULL, NULL, m->error_at));
-    REFUSE_LATER(audit_verify, "no path", (NULL, NULL, 0, NULL, &m->buffer_out, m->error_at));
-    REFUSE_LATER(audit_verify, "no key", ("/tmp/audit", NULL, 32, NULL, &m->buffer_out, m->error_at));
-    REFUSE_LATER(audit_head, "no path", (NULL, &m->buffer_out, m->error_at));
-    REFUSE_LATER(audit_head, "no output", ("/tmp/audit", NULL, m->error_at));
+    INVALID(engine_set_audit_callback, "no engine", (NULL, NULL, NULL, m->error_at));
+    INVALID(audit_verify, "no path", (NULL, NULL, 0, NULL, &m->buffer_out, m->error_at));
+    INVALID(audit_verify, "not UTF-8", (NOT_UTF8, NULL, 0, NULL, &m->buffer_out, m->error_at));
+    INVALID(audit_verify, "no key", ("/tmp/audit", NULL, 32, NULL, &m->buffer_out, m->error_at));
+    INVALID(audit_verify, "short key", ("/tmp/audit", m->out, 31, NULL, &m->buffer_out, m->error_at));
+    INVALID(audit_verify, "no head", ("/tmp/audit", NULL, 0, "{}", &m->buffer_out, m->error_at));
+    INVALID(audit_verify, "head not UTF-8", ("/tmp/audit", NULL, 0, NOT_UTF8, &m->buffer_out, m->error_at));
+    REFUSE(audit_verify, "no log", NOT_FOUND,
+           ("/tmp/no such audit log", NULL, 0, NULL, &m->buffer_out, m->error_at));
+    INVALID(audit_head, "no path", (NULL, &m->buffer_out, m->error_at));
+    INVALID(audit_head, "no output", ("/tmp/audit", NULL, m->error_at));
+    INVALID(audit_head, "not UTF-8", (NOT_UTF8, &m->buffer_out, m->error_at));
+    REFUSE(audit_head, "no log", NOT_FOUND, ("/tmp/no such audit log", &m->buffer_out, m->error_at));
 }
 
 /* The callback owns what it is given, and gets a status that is not OK. */

@@ -99,9 +99,14 @@ impl Provider {
 
     pub fn set(&self, behaviour: Behaviour) {
         if matches!(behaviour, Behaviour::Hang) {
-            *self.released.lock().unwrap() = false;
+            self.hold();
         }
         *self.behaviour.lock().unwrap() = behaviour;
+    }
+
+    /// What hangs from now on waits for the next `release`.
+    pub fn hold(&self) {
+        *self.released.lock().unwrap() = false;
     }
 
     pub fn next(&self, behaviour: Behaviour) {
@@ -195,13 +200,30 @@ pub enum Lost {
     Refused,
 }
 
+/// What happens while a write is under way.
+pub enum Meanwhile {
+    /// Before it has happened.
+    Before(Box<dyn FnOnce() + Send>),
+    /// Once it has, but its writer does not know yet.
+    After(Box<dyn FnOnce() + Send>),
+}
+
+impl std::fmt::Debug for Meanwhile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Meanwhile")
+    }
+}
+
 /// A memory store that counts, and fails as the test says.
 #[derive(Debug)]
 pub struct TestStore {
+    meanwhile: Mutex<Option<Meanwhile>>,
     pub inner: Arc<dyn Store>,
     pub gets: AtomicUsize,
     pub puts: AtomicUsize,
     get_failure: Mutex<Option<Status>>,
+    /// So many reads still work before `get_failure`.
+    good_gets: AtomicI64,
     lost: Mutex<VecDeque<Lost>>,
     late: Mutex<Option<(IndexName, Vec<u8>, usize)>>,
     panics: AtomicI64,
@@ -219,10 +241,12 @@ impl TestStore {
 
     pub fn over(inner: Arc<dyn Store>, caller_thread_only: bool) -> Arc<TestStore> {
         Arc::new(TestStore {
+            meanwhile: Mutex::new(None),
             inner,
             gets: AtomicUsize::new(0),
             puts: AtomicUsize::new(0),
             get_failure: Mutex::new(None),
+            good_gets: AtomicI64::new(0),
             lost: Mutex::default(),
             late: Mutex::default(),
             panics: AtomicI64::new(0),
@@ -236,6 +260,17 @@ impl TestStore {
 
     pub fn fail_gets(&self, status: Option<Status>) {
         *self.get_failure.lock().unwrap() = status;
+    }
+
+    /// Reads fail once so many have worked.
+    pub fn fail_gets_after(&self, good: i64, status: Status) {
+        self.good_gets.store(good, Ordering::SeqCst);
+        self.fail_gets(Some(status));
+    }
+
+    /// Does this while the next write is under way.
+    pub fn during_put(&self, meanwhile: Meanwhile) {
+        *self.meanwhile.lock().unwrap() = Some(meanwhile);
     }
 
     pub fn lose(&self, lost: Lost) {
@@ -299,7 +334,9 @@ impl Store for TestStore {
         }
         self.waiting.fetch_sub(1, Ordering::SeqCst);
         drop(hang);
-        if let Some(status) = *self.get_failure.lock().unwrap() {
+        if let Some(status) = *self.get_failure.lock().unwrap()
+            && self.good_gets.fetch_sub(1, Ordering::SeqCst) <= 0
+        {
             return Err(Error::new(status, "the store fails as the test said"));
         }
         let found = self.inner.get(call, name);
@@ -312,7 +349,18 @@ impl Store for TestStore {
         self.note_thread();
         let lost = self.lost.lock().unwrap().pop_front();
         match lost {
-            None => return self.inner.put(call, name, bytes, expected),
+            None => {
+                let mut meanwhile = self.meanwhile.lock().unwrap().take();
+                if let Some(Meanwhile::Before(work)) = meanwhile {
+                    work();
+                    meanwhile = None;
+                }
+                self.inner.put(call, name, bytes, expected)?;
+                if let Some(Meanwhile::After(work)) = meanwhile {
+                    work();
+                }
+                return Ok(());
+            }
             Some(Lost::NotApplied) => {}
             Some(Lost::Refused) => return Err(Error::new(Status::Storage, "full").with_outcome_unknown()),
             Some(Lost::Applied) => self.inner.put(call, name, bytes, expected)?,
@@ -377,8 +425,13 @@ impl Bench {
 
     /// Another process, as it were: the same store, provider and clock, nothing cached.
     pub fn restart(&self) -> Engine {
+        self.restart_with("")
+    }
+
+    /// The same with further YAML.
+    pub fn restart_with(&self, extra: &str) -> Engine {
         let engine = Engine::open_yaml_with_store(
-            &yaml(""),
+            &yaml(extra),
             Arc::clone(&self.store) as Arc<dyn Store>,
             Arc::clone(&self.clock) as Arc<dyn Clock>,
         )

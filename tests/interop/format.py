@@ -5,6 +5,7 @@
 Needs tests/interop/requirements.txt, and the library: CYBORG_KMS_LIBRARY, or target/{debug,release}.
 """
 
+import base64
 import hashlib
 import hmac
 import json
@@ -217,11 +218,12 @@ class Place:
         self.key_file = pathlib.Path(self.folder.name) / "wrap.key"
         self.key_file.write_bytes(self.key)
         self.key_file.chmod(0o600)
-        self.engine = Engine.open(
+        self.yaml = (
             f"storage: {{url: {self.root}}}\n"
             f"kms: {{registry: {{own: {{provider: local, key_id: {self.key_file}}}}}}}\n"
             "cache: {ttl: 0}\n"
         )
+        self.engine = Engine.open(self.yaml)
         self.path = self.root / "_catalog" / "config" / self.FILE
         return self
 
@@ -348,7 +350,8 @@ def unwrap_kek(fields, binding, case):
 
 
 def read_vector(case):
-    """The KEK, the data keys and the former KEKs of a golden record, everything checked."""
+    """The KEK, the data keys and the former KEKs of a golden record, everything checked. A former KEK without its wrap was
+    retired."""
     root, name = Fields.root((VECTORS / case["file"]).read_bytes()), case["index_name"]
     check = root.bytes(11)
     kek = unwrap_kek(root, root.number(8, U8), case)
@@ -357,7 +360,7 @@ def read_vector(case):
         kek = unwrap_kek(replaced, replaced.number(5, U8), case)
     assert check == mac(hkdf(kek, b"cyborg_kms check v1"), name.encode()), name
     if root.number(5, U32) == 1:
-        return kek, {}, []
+        return kek, {}, {}
     stored = [(t.number(0, U32), t.bytes(1), t.number(2, I64), t.number(3, I64)) for t in root.tables(19)]
     former = [(t.number(0, U32), t.bytes(1)) for t in root.tables(18)]
     numbers = root.number(21, U64), root.number(8, U8), root.number(20, U32)
@@ -365,7 +368,7 @@ def read_vector(case):
     under = hkdf(kek, b"cyborg_kms wrap v1")
     keys = {key_id: unwrap(under, wrapped, data_key_aad(key_id, name)) for key_id, wrapped, *_ in stored}
     aad = b"cyborg_kms former kek v1\0"
-    return kek, keys, [unwrap(under, wrapped, aad + u32(last) + name.encode()) for last, wrapped in former]
+    return kek, keys, {last: wrapped and unwrap(under, wrapped, aad + u32(last) + name.encode()) for last, wrapped in former}
 
 
 def test_the_golden_files_are_read(_):
@@ -374,7 +377,7 @@ def test_the_golden_files_are_read(_):
     for case in cases:
         kek, keys, former = read_vector(case)
         assert kek.hex() == case["kek_hex"]
-        assert [key.hex() for key in former] == ([case["former_kek_hex"]] if "former_kek_hex" in case else [])
+        assert [key.hex() for key in former.values()] == ([case["former_kek_hex"]] if "former_kek_hex" in case else [])
         for page in case.get("pages", []):
             sealed, aad = bytes.fromhex(page["sealed_hex"]), bytes.fromhex(page["aad_hex"])
             assert unseal(PAGE, keys, aad, sealed).hex() == page["plaintext_hex"]
@@ -388,6 +391,85 @@ def test_the_golden_files_are_read(_):
         for key in case["derived"]:
             length = len(key["key_hex"]) // 2
             assert derive(keys, key["label"], bytes.fromhex(key["context_hex"]), length).hex() == key["key_hex"]
+
+
+# Part 6: the audit log.
+
+AUDIT_FIELDS = (
+    "seq time operation phase index slot provider key_id version epoch outcome intent outcome_unknown provider_code "
+    "request_id principal torn prev mac"
+).split()
+
+
+def check_audit_log(path, key):
+    """Follows the chain through all files; gives the lines and how many closed what a crash had left."""
+    mac_key = hkdf(key, b"cyborg_kms audit v1")
+    seq, prev, lines, recovered, torn = 0, bytes(32), [], 0, None
+    for file in [*sorted(path.parent.glob(path.name + "." + 20 * "[0-9]")), path]:
+        for line in file.read_bytes().split(b"\n")[:-1]:
+            try:
+                fields = json.loads(line)
+            except ValueError:
+                torn = line if torn is None else torn + b"\n" + line
+                continue
+            if torn is not None:
+                assert fields["operation"] == "recovered"
+                assert fields["torn"] == {"bytes": len(torn), "hash": b64(hashlib.sha256(torn).digest())}
+                recovered, torn = recovered + 1, None
+            assert [field for field in AUDIT_FIELDS if field in fields] == list(fields), "other fields, or another order"
+            assert fields["seq"] == seq + 1 and fields["prev"] == b64(prev), fields
+            without_mac, end = line.rsplit(b',"mac":', 1)
+            assert json.loads(end[:-1]) == fields["mac"] == b64(mac(mac_key, without_mac + b"}"))
+            seq, prev = fields["seq"], hashlib.sha256(line).digest()
+            lines.append(fields)
+    assert torn is None
+    return lines, recovered, {"seq": seq, "hash": b64(prev)}
+
+
+def b64(data):
+    return base64.b64encode(data).decode()
+
+
+def test_the_golden_audit_log_is_read(_):
+    folder = pathlib.Path(__file__).parent.parent / "vectors" / "v1-audit"
+    expected = json.loads((folder / "expected.json").read_text())
+    lines, recovered, head = check_audit_log(folder / "audit.log", bytes.fromhex(expected["key_hex"]))
+    assert head == expected["head"] and recovered == 1
+    assert {line["operation"] for line in lines} == {"create", "open", "recovered"}
+    assert "AUTHENTICATION_FAILED" in {line["outcome"] for line in lines}
+
+
+def test_the_librarys_audit_log_is_read(place):
+    key = os.urandom(32)
+    with open(os.open(place.root / "audit.key", os.O_CREAT | os.O_WRONLY, 0o600), "wb") as file:
+        file.write(key)
+    path = place.root / "audit.log"
+    audit = f"audit: {{path: {path}, key_file: {place.root}/audit.key, max_size: 1KiB}}\n"
+    with Engine.open(place.yaml + audit) as engine:
+        for name in ("a", "b/ü", 'c "d"'):
+            with engine.create_index(name, "own"):
+                pass
+    lines, recovered, _ = check_audit_log(path, key)
+    assert [(line["phase"], line["index"], line.get("intent")) for line in lines] == [
+        ("intent", "a", None), ("outcome", "a", 1), ("intent", "b/ü", None), ("outcome", "b/ü", 3),
+        ("intent", 'c "d"', None), ("outcome", 'c "d"', 5),
+    ]
+    assert recovered == 0 and len(list(place.root.glob("audit.log.0*"))) == 1
+
+
+def test_retired_keys_are_gone_and_not_taken_for_others(_):
+    case = json.loads((VECTORS / "retired.json").read_text())
+    kek, keys, former = read_vector(case)
+    assert kek.hex() == case["kek_hex"] and sorted(keys) == case["data_keys"]
+    for version, expected in enumerate(case["keks_hex"], 1):
+        later = [last for last in former if last >= version]
+        found = former[min(later)] if later else kek
+        assert found == (bytes.fromhex(expected) if expected else b""), version
+    assert sum(found == b"" for found in former.values()) == 2
+    for page in case["pages"]:
+        sealed, aad = bytes.fromhex(page["sealed_hex"]), bytes.fromhex(page["aad_hex"])
+        assert unseal(PAGE, keys, aad, sealed).hex() == page["plaintext_hex"]
+    assert derive(keys, "label", b"context", 32).hex() == case["derived_hex"]
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@
 export RUSTC_BOOTSTRAP=1
 export PATH=$BUILD/tools/bin:$PATH CARGO_TARGET_DIR=$CARGO_TARGET_DIR/fuzz
 seconds=${FUZZ_SECONDS:-15} runs=0
-targets=(record page config wrapped provider)
+targets=(record page config wrapped provider audit)
 cargo fuzz build --dev
 for target in "${targets[@]}"; do
     say "--- $target"

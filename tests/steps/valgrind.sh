@@ -2,7 +2,7 @@
 # The C tests under Valgrind: no error, nothing definitely lost.
 . "$(dirname "$0")/../../scripts/common.sh"
 
-programs=(lifecycle pages keys provider store processes old_caller misuse)
+programs=(lifecycle pages keys rotation states provider store processes old_caller misuse)
 for program in "${programs[@]}"; do
     arguments=() leaks=full
     # What the parent's threads held is lost in a child that fork made, by nature; the sanitizer counts its leaks.

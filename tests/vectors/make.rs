@@ -1,4 +1,4 @@
-//! Made `tests/vectors/v1` and the seeds in `fuzz/corpus`, once:
+//! Made `tests/vectors/v1`, `tests/vectors/v1-audit` and the seeds in `fuzz/corpus`, once:
 //!
 //! ```text
 //! cargo run --example make_vectors
@@ -8,18 +8,20 @@
 //! new in the format, and never made again. The keys are fixed; nonces, data keys and write ids are random.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
 use base64ct::{Base64, Encoding};
+use cyborg_kms::audit;
 use cyborg_kms::blob::{self, DataKeyEntry, FormerKek, Record};
 use cyborg_kms::call::Call;
 use cyborg_kms::crypto::derive::{SubKey, kek_check, sub_key};
 use cyborg_kms::crypto::page::{Buffers, OVERHEAD};
 use cyborg_kms::crypto::secret::Arena;
 use cyborg_kms::crypto::wrap;
-use cyborg_kms::engine::Engine;
+use cyborg_kms::engine::{Engine, OpenOptions};
 use cyborg_kms::error::Error;
 use cyborg_kms::index::{Index, Input};
 use cyborg_kms::name::IndexName;
@@ -30,6 +32,8 @@ use serde_json::{Value, json};
 
 /// Of the key file.
 const WRAP_KEY: [u8; 32] = *b"the wrap key of the vectors (32)";
+/// Of the audit log.
+const AUDIT_KEY: [u8; 32] = *b"the audit key of the vectors(32)";
 /// The same in every process, wherever the vectors lie: a reader goes to the folder of the key file.
 const KEY_FILE: &str = "/proc/self/cwd/wrap.key";
 
@@ -57,6 +61,10 @@ fn kek(number: u8) -> [u8; 32] {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/v1");
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
+    let audit = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/v1-audit");
+    if !audit.exists() {
+        return make_audit_log(&audit);
+    }
     if root.exists() {
         return Err("tests/vectors/v1 exists: vectors are added, never made again".into());
     }
@@ -112,6 +120,33 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     seeds(&root, &corpus, &cases, &engine)?;
     fs::remove_dir_all("_catalog/.cyborg_kms")?;
     println!("made {} and {}", root.display(), corpus.display());
+    Ok(())
+}
+
+/// An audit log of two files, with a refusal, and with half a line that was closed.
+fn make_audit_log(root: &Path) -> Result<(), Box<dyn std::error::Error>> {
+    fs::create_dir_all(root)?;
+    std::env::set_current_dir(root)?;
+    fs::write("audit.key", hex(&AUDIT_KEY) + "\n")?;
+    fs::set_permissions("audit.key", fs::Permissions::from_mode(0o600))?;
+    let yaml = "kms: {registry: {flip: {provider: \"external:flip\", key_id: 'any \u{fc}'}}}\ncache: {ttl: 0}\n\
+                audit: {path: audit.log, key_file: audit.key, max_size: 2KiB, principal: 'the \"maker\"'}\n";
+    let engine = Engine::open_yaml(yaml)?;
+    engine.register_provider("flip", Arc::new(Flip))?;
+    let index = engine.create("one", "flip")?;
+    engine.create_with_key("two/\u{fc}", "", &kek(1))?;
+    engine.open_index("one")?;
+    let wrong = OpenOptions { kek: Some(&[9; 32]), ..OpenOptions::default() };
+    let refused = engine.open_index_with("two/\u{fc}", &wrong);
+    assert!(refused.is_err() && index.epoch() == 1);
+    let half = fs::read("audit.log")?;
+    fs::OpenOptions::new().append(true).open("audit.log")?.write_all(&half[..100])?;
+    (0..6).try_for_each(|_| engine.open_index("one").map(drop))?;
+    fs::remove_file("audit.log.lock")?;
+    let head = audit::head(Path::new("audit.log"))?;
+    let expected = json!({"key_hex": hex(&AUDIT_KEY), "head": {"seq": head.seq, "hash": head.hash}});
+    fs::write("expected.json", serde_json::to_string_pretty(&expected)? + "\n")?;
+    println!("made {}", root.display());
     Ok(())
 }
 

@@ -4,9 +4,7 @@
 //! anew is noticed by the next call instead of being written into unseen. That costs a microsecond; a durable
 //! write costs hundreds.
 
-mod failure;
-mod folder;
-mod lock;
+mod names;
 mod read;
 mod write;
 
@@ -20,6 +18,7 @@ use super::order::{Smallest, visit_in_order};
 use super::{Expected, Revision, Store, Stored, expected};
 use crate::call::Call;
 use crate::error::{Error, Result, fail};
+use crate::files::{failure, folder};
 use crate::name::IndexName;
 
 const ENDING: &str = ".kms.cat";
@@ -124,7 +123,7 @@ impl Store for DiskStore {
         let mut scan = |smallest: &mut Smallest| match folder::open(&self.config) {
             Ok(records) => {
                 self.was_seen.store(true, Ordering::Relaxed);
-                folder::each_record(&records, &self.config, &mut |encoded| smallest.offer(encoded))
+                names::each(&records, &self.config, &mut |encoded| smallest.offer(encoded))
             }
             Err(Errno::NOENT) => self.check_folder(),
             Err(errno) => Err(failure::storage("opening the folder", &self.config, errno)),

@@ -6,8 +6,8 @@ use std::path::Path;
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::{Errno, retry_on_intr};
 
-use super::{failure, folder};
 use crate::error::{Error, Result, fail};
+use crate::files::{failure, folder};
 use crate::store::MAX_RECORD;
 
 /// The record's bytes; `None` where no file is. `path` is for messages where `file` is a name within `folder`.

@@ -8,10 +8,11 @@ use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
 use rustix::io::{Errno, retry_on_intr};
 use sha2::{Digest, Sha256};
 
-use super::lock::LockGuard;
-use super::{DiskStore, failure, file_name, folder, read};
+use super::{DiskStore, file_name, read};
 use crate::call::Call;
 use crate::error::{Result, fail};
+use crate::files::lock::LockGuard;
+use crate::files::{failure, folder};
 use crate::name::IndexName;
 use crate::store::{Expected, expected};
 

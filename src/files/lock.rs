@@ -19,19 +19,28 @@ const LONGEST_SLEEP: Duration = Duration::from_millis(5);
 
 /// A held lock. Locks belong to the open file, which threads do not share, so it keeps threads apart as well.
 #[derive(Debug)]
-pub(super) struct LockGuard {
+pub(crate) struct LockGuard {
     file: File,
 }
 
 impl LockGuard {
     /// Takes the lock that `path` names, waiting until `timeout` or the call's deadline, whatever ends first.
     /// `Ok(None)`: the folder of the lock is missing.
-    pub(super) fn acquire(call: &Call, path: &Path, timeout: Duration) -> Result<Option<LockGuard>> {
+    pub(crate) fn acquire(call: &Call, path: &Path, timeout: Duration) -> Result<Option<LockGuard>> {
+        LockGuard::acquire_by(open_or_make, call, path, timeout)
+    }
+
+    /// The same for who must not write: `Ok(None)` where the lock's file is missing, too.
+    pub(crate) fn acquire_existing(call: &Call, path: &Path, timeout: Duration) -> Result<Option<LockGuard>> {
+        LockGuard::acquire_by(open, call, path, timeout)
+    }
+
+    fn acquire_by(open: Opener, call: &Call, path: &Path, timeout: Duration) -> Result<Option<LockGuard>> {
         let limits = call.within(timeout);
         let end = limits.deadline().unwrap_or_else(Instant::now);
         let mut sleep = FIRST_SLEEP;
         loop {
-            let guard = match LockGuard::open(path) {
+            let guard = match LockGuard::open(open, path) {
                 Ok(guard) => guard,
                 Err(Errno::NOENT) => return Ok(None),
                 Err(errno) => return Err(failure::storage("opening the lock", path, errno)),
@@ -43,7 +52,7 @@ impl LockGuard {
     }
 
     /// Opens the lock's file; a child that is forked before `drop` closes it and so does not hold the lock.
-    fn open(path: &Path) -> rustix::io::Result<LockGuard> {
+    fn open(open: Opener, path: &Path) -> rustix::io::Result<LockGuard> {
         loop {
             let forks = fork::forks();
             let file = open(path)?;
@@ -101,16 +110,24 @@ impl Drop for LockGuard {
     }
 }
 
-/// Opens the lock's file, made once and never removed.
+type Opener = fn(&Path) -> rustix::io::Result<File>;
+
+const FLAGS: OFlags = OFlags::RDWR.union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK);
+
+/// Opens the lock's file.
 fn open(path: &Path) -> rustix::io::Result<File> {
-    let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    retry_on_intr(|| rustix::fs::open(path, FLAGS, Mode::empty())).map(File::from)
+}
+
+/// The same; made once and never removed.
+fn open_or_make(path: &Path) -> rustix::io::Result<File> {
     loop {
-        match retry_on_intr(|| rustix::fs::open(path, flags, Mode::empty())) {
+        match open(path) {
             Err(Errno::NOENT) => {}
-            other => return other.map(File::from),
+            other => return other,
         }
         let made: rustix::io::Result<OwnedFd> = retry_on_intr(|| {
-            rustix::fs::open(path, flags | OFlags::CREATE | OFlags::EXCL, Mode::RUSR | Mode::WUSR)
+            rustix::fs::open(path, FLAGS | OFlags::CREATE | OFlags::EXCL, Mode::RUSR | Mode::WUSR)
         });
         match made {
             Err(Errno::EXIST) => {}
@@ -124,8 +141,8 @@ fn open(path: &Path) -> rustix::io::Result<File> {
 }
 
 fn cannot_lock(path: &Path, error: &std::io::Error) -> Error {
-    let advice = "this file system can't lock files, so writers of several processes would lose each other's \
-                  records: keep the store on a local file system, or on NFS with its lock service";
+    let advice = "this file system can't lock files, so writers of several processes would overwrite each \
+                  other: keep this on a local file system, or on NFS with its lock service";
     match error.kind() {
         std::io::ErrorKind::Unsupported | std::io::ErrorKind::InvalidInput => {
             fail!(Unsupported, "locking {path:?} failed ({error}): {advice}")

@@ -1,17 +1,16 @@
-//! Folders: made for nobody else, opened, read.
+//! Folders: made for nobody else, opened.
 
-use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir, Stat};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat};
 use rustix::io::{Errno, retry_on_intr};
 
-use super::{ENDING, failure};
+use super::failure;
 use crate::error::Result;
 
 /// Makes a folder and what is missing above it, 0700 whatever the umask, so that a crash can't lose them.
-pub(super) fn make(path: &Path) -> Result<()> {
+pub(crate) fn make(path: &Path) -> Result<()> {
     match rustix::fs::mkdir(path, Mode::RWXU) {
         Ok(()) => {}
         Err(Errno::NOENT) if path.parent().is_some() => {
@@ -35,37 +34,16 @@ pub(super) fn make(path: &Path) -> Result<()> {
 }
 
 /// Whether there is a folder.
-pub(super) fn exists(path: &Path) -> bool {
+pub(crate) fn exists(path: &Path) -> bool {
     rustix::fs::statat(CWD, path, AtFlags::empty()).is_ok_and(|stat| kind(&stat) == FileType::Directory)
 }
 
-pub(super) fn kind(stat: &Stat) -> FileType {
+pub(crate) fn kind(stat: &Stat) -> FileType {
     FileType::from_raw_mode(stat.st_mode)
 }
 
 /// A folder to work in.
-pub(super) fn open(path: &Path) -> rustix::io::Result<OwnedFd> {
+pub(crate) fn open(path: &Path) -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     retry_on_intr(|| rustix::fs::open(path, flags, Mode::empty()))
-}
-
-/// Gives the encoded name of each file that may be a record.
-pub(super) fn each_record(records: &OwnedFd, path: &Path, offer: &mut dyn FnMut(&str)) -> Result<()> {
-    let mut buffer = [MaybeUninit::uninit(); 32 * 1024];
-    let mut entries = RawDir::new(records, &mut buffer);
-    while let Some(entry) = entries.next() {
-        let entry = match entry {
-            Ok(entry) => entry,
-            Err(Errno::INTR) => continue,
-            Err(errno) => return Err(failure::storage("reading the folder", path, errno)),
-        };
-        // Some file systems do not say what kind of file it is.
-        if !matches!(entry.file_type(), FileType::RegularFile | FileType::Unknown) {
-            continue;
-        }
-        if let Some(encoded) = entry.file_name().to_str().ok().and_then(|name| name.strip_suffix(ENDING)) {
-            offer(encoded);
-        }
-    }
-    Ok(())
 }

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 
 /// A load under way and those who wait for it.
 #[derive(Debug)]
-pub(super) struct Flight<T> {
+pub(crate) struct Flight<T> {
     outcome: Mutex<Outcome<T>>,
     landed: Condvar,
 }
@@ -21,7 +21,7 @@ enum Outcome<T> {
 }
 
 impl<T: Clone> Flight<T> {
-    pub(super) fn new() -> Arc<Flight<T>> {
+    pub(crate) fn new() -> Arc<Flight<T>> {
         Arc::new(Flight { outcome: Mutex::new(Outcome::Flying), landed: Condvar::new() })
     }
 
@@ -37,22 +37,23 @@ impl<T: Clone> Flight<T> {
         self.landed.notify_all();
     }
 
-    pub(super) fn land(&self, result: Result<T>) {
+    pub(crate) fn land(&self, result: Result<T>) {
         self.end(Outcome::Landed(result));
     }
 
-    pub(super) fn abandon(&self) {
+    pub(crate) fn abandon(&self) {
         self.end(Outcome::Abandoned);
     }
 
-    /// The result, or `None` where it was abandoned. Fails when the waiting call ends before.
-    pub(super) fn wait(&self, call: &Call) -> Result<Option<T>> {
+    /// The result, or `None` where it was abandoned. Fails when the waiting call ends before;
+    /// `what` says what for.
+    pub(crate) fn wait(&self, call: &Call, what: &str) -> Result<Option<T>> {
         let mut outcome = self.lock();
         loop {
             match &*outcome {
                 Outcome::Landed(result) => return result.clone().map(Some),
                 Outcome::Abandoned => return Ok(None),
-                Outcome::Flying => call.check("waiting for the KEK")?,
+                Outcome::Flying => call.check(what)?,
             }
             outcome = match call.patience() {
                 None => self.landed.wait(outcome).unwrap_or_else(PoisonError::into_inner),
