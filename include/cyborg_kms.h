@@ -1326,7 +1326,8 @@ cyborg_kms_status cyborg_kms_engine_register_provider(cyborg_kms_engine *engine,
 // `index_name`: 1 byte up to 220 bytes percent-encoded. `blob`: is not changed.
 // Atomic and durable when it returns. Any thread.
 // Returns `INVALID_ARGUMENT`, `ALREADY_EXISTS`, `STORAGE`, `TIMEOUT` (the lock of another process), `CORRUPT` (what
-// is stored there is no record).
+// is stored there is no record). An object store also `ACCESS_DENIED`, `THROTTLED`, `CONFIG` (region, credentials) and
+// `UNSUPPORTED` (its server passes over the conditions of writes; nothing was written).
 //
 // Pointers:
 // `store` and `blob` are NULL or have not been freed; `index_name` is NULL or NUL-terminated; `error` is NULL or a
@@ -1341,7 +1342,7 @@ cyborg_kms_status cyborg_kms_create_index_kms(cyborg_kms_store *store,
 //
 // Atomic and durable when it returns. Any thread.
 // Returns `INVALID_ARGUMENT`, `STORAGE`, `TIMEOUT`, `CONFLICT` (others keep changing it), `CORRUPT` (what is stored
-// there is no record: delete it first).
+// there is no record: delete it first). An object store also what create returns.
 //
 // Pointers:
 // As for `cyborg_kms_create_index_kms`.
@@ -1353,7 +1354,8 @@ cyborg_kms_status cyborg_kms_push_index_kms(cyborg_kms_store *store,
 // Reads the record of an index.
 //
 // `out`: gets a blob of the caller's: `cyborg_kms_blob_free`. Any thread.
-// Returns `INVALID_ARGUMENT`, `NOT_FOUND`, `CORRUPT` (what is stored there is no record), `STORAGE`.
+// Returns `INVALID_ARGUMENT`, `NOT_FOUND`, `CORRUPT` (what is stored there is no record), `STORAGE`. An object store also
+// `ACCESS_DENIED`, `THROTTLED`, `TIMEOUT`, `CONFIG` (region, credentials).
 //
 // Pointers:
 // `store` is NULL or has not been freed; `index_name` is NULL or NUL-terminated; `out` is NULL or a valid place;
@@ -1367,7 +1369,7 @@ cyborg_kms_status cyborg_kms_get_index_kms(cyborg_kms_store *store,
 // That there is none is fine.
 //
 // Durable when it returns. Any thread.
-// Returns `INVALID_ARGUMENT`, `STORAGE`, `TIMEOUT`.
+// Returns `INVALID_ARGUMENT`, `STORAGE`, `TIMEOUT`. An object store also what get returns.
 //
 // Pointers:
 // `store` is NULL or has not been freed; `index_name` is NULL or NUL-terminated; `error` is NULL or a valid place.
@@ -1378,7 +1380,8 @@ cyborg_kms_status cyborg_kms_delete_index_kms(cyborg_kms_store *store,
 // Names every index that has a record, in the order of the encoded names.
 //
 // `start_after`: an index name to go on behind, or NULL. `callback`: runs on this thread; it may use the store.
-// Any thread. Returns `INVALID_ARGUMENT` (NULL store or callback, a name that can't be), `STORAGE`.
+// Any thread. Returns `INVALID_ARGUMENT` (NULL store or callback, a name that can't be), `STORAGE`. An object store also
+// what get returns.
 //
 // Pointers:
 // `store` is NULL or has not been freed; `start_after` is NULL or NUL-terminated; `callback` may be called with
@@ -1427,10 +1430,12 @@ const char *cyborg_kms_status_name(cyborg_kms_status status);
 
 // Opens a store.
 //
-// `url`: "memory://" (a new one each time), a path such as "/var/lib/db" or "file:///var/lib/db" (made with mode
-// 0700 where it is missing); "s3://", "gs://" and "az://" where they are built in.
+// `url`: "memory://" (a new one each time); a path such as "/var/lib/db" or "file:///var/lib/db" (made with mode 0700
+// where it is missing); "s3://bucket/prefix?region=eu-west-1", "gs://bucket/prefix", "az://container/prefix?account=name",
+// whose query has the keys of `storage` in the configuration (docs/stores.md). An object store is asked nothing before
+// the first request: a bucket that is missing, or credentials that are, are found out then.
 // `out`: gets a store of the caller's: `cyborg_kms_store_free`.
-// Any thread. Returns `INVALID_ARGUMENT` (NULL, not UTF-8, empty), `CONFIG` (a URL that means nothing),
+// Any thread. Returns `INVALID_ARGUMENT` (NULL, not UTF-8, empty), `CONFIG` (a URL that means nothing, an unknown key),
 // `STORAGE` (the folder can't be made or used), `UNSUPPORTED` (not built in).
 //
 // Pointers:

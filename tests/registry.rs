@@ -15,8 +15,8 @@ fn nothing_is_a_memory_store_and_no_slot() {
         let config = good(yaml);
         assert_eq!(config.storage.url, "memory://", "{yaml}");
         assert!(!config.storage_is_set && config.slots.is_empty() && !config.cyborgdb_compatible);
-        assert_eq!(config.storage.connect_timeout, seconds(2));
-        assert_eq!(config.storage.request_timeout, seconds(10));
+        assert_eq!(config.storage.options.connect_timeout(), seconds(2));
+        assert_eq!(config.storage.options.request_timeout(), seconds(10));
         assert_eq!((config.cache.ttl, config.cache.max_record_age), (seconds(60), seconds(3600)));
         assert_eq!((config.cache.max_entries, config.cache.refresh_ahead), (100_000, 0.8));
         assert!(!config.cache.require_locked_memory && config.cache.stale_if_unavailable.is_zero());
@@ -46,8 +46,8 @@ fn every_active_key_is_read() {
     let config = good(include_str!("data/full.yaml"));
     assert_eq!(config.storage.url, "/etc/db/data");
     assert!(config.storage_is_set && config.cyborgdb_compatible);
-    assert_eq!(config.storage.connect_timeout, Duration::from_millis(1500));
-    assert_eq!(config.storage.request_timeout, seconds(20));
+    assert_eq!(config.storage.options.connect_timeout, Some(Duration::from_millis(1500)));
+    assert_eq!(config.storage.options.request_timeout, Some(seconds(20)));
     let dev = &config.slots["dev"];
     assert_eq!((dev.name.as_str(), &dev.provider), ("dev", &ProviderKind::Local));
     assert_eq!((dev.key_id.as_str(), dev.create), ("/etc/db/dev.key", true));
@@ -86,14 +86,11 @@ fn json_is_accepted() {
 }
 
 #[test]
-fn the_whole_example_is_understood_and_only_what_is_not_active_refused() {
+fn the_whole_example_is_understood() {
     let example = include_str!("data/example.yaml");
     let with = |name: &str| (name == "CUSTOMER_EXTERNAL_ID").then(|| "id-1".to_owned());
-    let error = Config::parse(example, None, &with).unwrap_err();
-    assert_eq!(error.status(), Status::Unsupported);
-    assert!(error.message().starts_with("kms.registry.prod.recipients (line 22): "), "{error}");
-    let active = example.replace("recipients: [escrow]", "recipients: []");
-    let config = Config::parse(&active, None, &with).unwrap();
+    let config = Config::parse(example, None, &with).unwrap();
+    assert_eq!(config.slots["prod"].recipients, ["escrow"]);
     assert_eq!(config.slots["prod"].external_id.as_deref(), Some("id-1"));
     assert_eq!(config.slots["prod"].role_session_name, "cyborg-kms-prod");
     assert_eq!(config.slots["escrow"].provider.as_str(), "external:escrow");
@@ -214,19 +211,31 @@ fn no_value_is_repeated_in_an_error() {
 }
 
 #[test]
-fn what_does_nothing_yet_is_unsupported_and_its_default_is_fine() {
-    for (key, set, default) in [
-        ("recipients", "[a]", "[]"),
-        ("fallback_after", "1s", "500ms"),
-        ("fallback_on_denied", "true", "false"),
-        ("requests_per_second", "0", "100"),
-        ("rewrap_after", "90d", "0"),
-        ("rotate_kek_after", "1h", "0s"),
-        ("rotate_data_key_after", "1h", "~"),
+fn recipients_schedules_and_the_audit_trail() {
+    let set = good(&slot(
+        "provider: local, key_id: k, recipients: [b], fallback_after: 1s, fallback_on_denied: true, requests_per_second: 0, \
+         rewrap_after: 90d, rotate_kek_after: 1h, rotate_data_key_after: ~}\n    b: {provider: local, key_id: k",
+    ));
+    let slot_set = &set.slots["s"];
+    assert_eq!(
+        (slot_set.recipients.as_slice(), slot_set.requests_per_second),
+        (["b".to_owned()].as_slice(), 0)
+    );
+    assert!(slot_set.fallback_on_denied && slot_set.fallback_after == Duration::from_secs(1));
+    assert_eq!(slot_set.rewrap_after, Duration::from_secs(90 * 24 * 3600));
+    assert_eq!(slot_set.rotate_kek_after, Duration::from_secs(3600));
+    assert!(slot_set.rotate_data_key_after.is_zero() && set.slots["b"].recipients.is_empty());
+    for (recipients, what) in [
+        ("provider: none, recipients: [b]", "provider none"),
+        ("provider: local, key_id: k, recipients: [b], cyborgdb_compatible: true", "cyborgdb_compatible"),
+        ("provider: local, key_id: k, recipients: [s]", "the slot itself"),
+        ("provider: local, key_id: k, recipients: [b, b]", "twice"),
+        ("provider: local, key_id: k, recipients: [bb]", "nearest is \"b\""),
+        ("provider: local, key_id: k, recipients: [n]", "provider none"),
     ] {
-        let path = format!("kms.registry.s.{key} (line 3)");
-        refused(&slot(&format!("provider: none, {key}: {set}")), Status::Unsupported, &[&path]);
-        good(&slot(&format!("provider: none, {key}: {default}")));
+        let yaml =
+            slot(&format!("{recipients}}}\n    b: {{provider: local, key_id: k}}\n    n: {{provider: none"));
+        refused(&yaml, Status::Config, &["kms.registry.s.recipients", what]);
     }
     for (key, set, default) in
         [("key_file", "/key", "~"), ("on_error", "log", "fail"), ("max_size", "1MiB", "102400KiB")]
@@ -309,12 +318,23 @@ fn stores_are_told_apart() {
             refused(&format!("storage: {{url: '{url}', {set}}}"), Status::Config, &[&key, "means nothing"]);
         }
     }
-    let config = good(
-        "storage: {url: 's3://b', region: r, endpoint: 'http://x', allow_http: true, credentials_file: c}",
-    );
-    assert_eq!(config.storage.region.as_deref(), Some("r"));
-    assert!(config.storage.allow_http);
-    assert_eq!(config.storage.credentials_file.as_deref(), Some("/etc/db/c"));
+    let config = good("storage: {url: 's3://b', region: r, endpoint: 'http://x', allow_http: true}");
+    assert_eq!(config.storage.options.region.as_deref(), Some("r"));
+    assert_eq!(config.storage.options.allow_http, Some(true));
+    let config = good("storage: {url: 'gs://b', credentials_file: c}");
+    assert_eq!(config.storage.options.credentials_file.as_deref(), Some("/etc/db/c"));
+    for (url, set) in [
+        ("s3://b", "account: x"),
+        ("s3://b", "credentials_file: x"),
+        ("gs://b", "region: x"),
+        ("gs://b", "role_arn: 'arn:aws:iam::1:role/x'"),
+        ("az://b", "profile: x"),
+        ("az://b", "credentials_file: x"),
+    ] {
+        let part = format!("a store at {}://", &url[..2]);
+        refused(&format!("storage: {{url: '{url}', {set}}}"), Status::Config, &["means nothing", &part]);
+    }
+    refused("storage: {url: 's3://b', region: 'a b'}", Status::Config, &["storage.region"]);
     refused("storage: {url: 's3://b', external_id: abc}", Status::Config, &["without role_arn"]);
     refused("storage: {url: 's3://b', endpoint: 'x:9000'}", Status::Config, &["storage.endpoint"]);
 }

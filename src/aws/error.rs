@@ -127,7 +127,7 @@ fn meaning(code: &str, message: &str, http_status: u16) -> Refusal {
 }
 
 /// Why there are no credentials to ask with.
-fn credentials_error(error: &CredentialsError) -> Error {
+pub fn credentials_error(error: &CredentialsError) -> Error {
     if let Some(refused) = sts_refusal(error) {
         return refused;
     }

@@ -34,7 +34,7 @@ use crate::name::IndexName;
 use crate::net::Network;
 use crate::provider::ExternalCallbacks;
 use crate::registry::Config;
-use crate::store::{self, Store, StoreOptions};
+use crate::store::{self, Store};
 use crate::striped::Striped;
 
 /// A registry of slots, a store of records and a cache of KEKs. Every method may be called by many threads at once.
@@ -190,8 +190,7 @@ impl Engine {
 }
 
 fn open_store(config: &Config, network: &Arc<Network>) -> Result<Arc<dyn Store>> {
-    let options = StoreOptions { request_timeout: config.storage.request_timeout };
-    store::open_with(&config.storage.url, &options, network)
+    store::open_with(&config.storage.url, &config.storage.options, network)
 }
 
 fn parse(yaml: &str) -> Result<Config> {

@@ -19,7 +19,7 @@ pub(super) fn document(yaml: &str) -> Result<RawConfig> {
 }
 
 /// The known word that is nearest to this one.
-pub(super) fn nearest<'a>(word: &str, known: &[&'a str]) -> &'a str {
+pub(crate) fn nearest<'a>(word: &str, known: &[&'a str]) -> &'a str {
     let word = shorten(word);
     let distance = |known: &&&str| strsim::damerau_levenshtein(&word, known);
     known.iter().min_by_key(distance).copied().unwrap_or_default()

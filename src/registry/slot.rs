@@ -3,12 +3,16 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::check::{CONNECT_TIMEOUT, TIMEOUT, provider_named};
+use super::check::provider_named;
 use super::kind::ProviderKind;
 use super::parse::{RawSlot, Value, nearest};
+use super::rules::{self, CONNECT_TIMEOUT, TIMEOUT};
 use super::value::Section;
 use super::{CAN_ALL, CAN_DECRYPT, CAN_DERIVE, CAN_ENCRYPT, CAN_EXPORT};
 use crate::error::Result;
+
+/// The longest time after which something is due.
+const DECADE: Duration = Duration::from_secs(3653 * 24 * 3600);
 
 /// A slot of `kms.registry`.
 #[derive(Clone, PartialEq, Eq)]
@@ -35,6 +39,20 @@ pub struct Slot {
     pub deadline: Duration,
     /// Tries after the first.
     pub max_retries: u32,
+    /// Further slots that wrap the same KEK.
+    pub recipients: Vec<String>,
+    /// How long to wait for one before the next recipient is asked, too.
+    pub fallback_after: Duration,
+    /// Whether a refusal makes the next recipient be asked.
+    pub fallback_on_denied: bool,
+    /// The most requests of a sync in a second; 0: no limit.
+    pub requests_per_second: u32,
+    /// A wrap that is so old is made anew by sync; zero: never.
+    pub rewrap_after: Duration,
+    /// The same for a KEK.
+    pub rotate_kek_after: Duration,
+    /// The same for a data key.
+    pub rotate_data_key_after: Duration,
     /// `local`: make the key file where it is missing.
     pub create: bool,
     /// The role to assume at the customer's.
@@ -71,7 +89,6 @@ impl fmt::Debug for Slot {
 pub(super) fn slot(name: &str, raw: &RawSlot, section: &Section<'_>, compatible: bool) -> Result<Slot> {
     let provider = provider(raw, section)?;
     refuse_foreign_keys(raw, section, &provider)?;
-    refuse_inactive_keys(raw, section)?;
     check_role(section, &raw.role_arn, &raw.external_id)?;
     if !matches!(provider, ProviderKind::Pkcs11 | ProviderKind::Kmip) {
         check_address(section, "endpoint", &raw.endpoint)?;
@@ -81,6 +98,12 @@ pub(super) fn slot(name: &str, raw: &RawSlot, section: &Section<'_>, compatible:
     let compatible = section.boolean("cyborgdb_compatible", &raw.cyborgdb_compatible, compatible)?;
     let timeout = |key, value, default| section.duration(key, value, default, TIMEOUT);
     let deadline = Duration::from_millis(1)..=Duration::from_secs(3600);
+    let due = |key, value| section.duration(key, value, Duration::ZERO, Duration::ZERO..=DECADE);
+    let keeps = match provider {
+        ProviderKind::None => Keeps::Nothing,
+        _ if compatible => Keeps::OneWrap,
+        _ => Keeps::All,
+    };
     Ok(Slot {
         name: name.to_owned(),
         key_id,
@@ -92,6 +115,23 @@ pub(super) fn slot(name: &str, raw: &RawSlot, section: &Section<'_>, compatible:
         request_timeout: timeout("request_timeout", &raw.request_timeout, Duration::from_secs(5))?,
         deadline: section.duration("deadline", &raw.deadline, Duration::from_secs(15), deadline)?,
         max_retries: section.number("max_retries", &raw.max_retries, 3, 0..=100)?,
+        recipients: recipients(raw, section, name, keeps)?,
+        fallback_after: section.duration(
+            "fallback_after",
+            &raw.fallback_after,
+            Duration::from_millis(500),
+            Duration::ZERO..=Duration::from_secs(600),
+        )?,
+        fallback_on_denied: section.boolean("fallback_on_denied", &raw.fallback_on_denied, false)?,
+        requests_per_second: section.number(
+            "requests_per_second",
+            &raw.requests_per_second,
+            100,
+            0..=1_000_000,
+        )?,
+        rewrap_after: due("rewrap_after", &raw.rewrap_after)?,
+        rotate_kek_after: due("rotate_kek_after", &raw.rotate_kek_after)?,
+        rotate_data_key_after: due("rotate_data_key_after", &raw.rotate_data_key_after)?,
         create: section.boolean("create", &raw.create, false)?,
         role_arn: section.text("role_arn", &raw.role_arn)?,
         external_id: section.text("external_id", &raw.external_id)?,
@@ -141,27 +181,39 @@ fn refuse_foreign_keys(raw: &RawSlot, section: &Section<'_>, provider: &Provider
     Ok(())
 }
 
-/// What later versions give a meaning. Each is read and checked, so that nonsense is `CONFIG` already.
-fn refuse_inactive_keys(raw: &RawSlot, section: &Section<'_>) -> Result<()> {
-    const DECADE: Duration = Duration::from_secs(3653 * 24 * 3600);
-    if let Some(recipients) = section.texts("recipients", &raw.recipients)?
-        && let Some((value, _)) = recipients.first()
-    {
-        section.only_default("recipients", value, false)?;
+/// The slots that wrap the same KEK. Whether they are there is checked when all slots are known.
+fn recipients(raw: &RawSlot, section: &Section<'_>, name: &str, keeps: Keeps) -> Result<Vec<String>> {
+    let found = section.texts("recipients", &raw.recipients)?.unwrap_or_default();
+    let mut names: Vec<String> = Vec::with_capacity(found.len());
+    for (value, recipient) in found {
+        let wrong = |what: &str| Err(section.wrong("recipients", &value, what));
+        match keeps {
+            Keeps::Nothing => {
+                return wrong("means nothing for provider none, which wraps nothing: remove it");
+            }
+            Keeps::OneWrap => {
+                return wrong(
+                    "is lost with cyborgdb_compatible, whose records have one wrap: remove one of the two",
+                );
+            }
+            Keeps::All if recipient == name => return wrong("is the slot itself: name other slots"),
+            Keeps::All if names.contains(&recipient) => return wrong("stands there twice: remove one"),
+            Keeps::All if names.len() == MAX_RECIPIENTS => return wrong("is one too many: at most 8"),
+            Keeps::All => names.push(recipient),
+        }
     }
-    for (key, value, default) in [
-        ("fallback_after", &raw.fallback_after, Duration::from_millis(500)),
-        ("rewrap_after", &raw.rewrap_after, Duration::ZERO),
-        ("rotate_kek_after", &raw.rotate_kek_after, Duration::ZERO),
-        ("rotate_data_key_after", &raw.rotate_data_key_after, Duration::ZERO),
-    ] {
-        let found = section.duration(key, value, default, Duration::ZERO..=DECADE)?;
-        section.only_default(key, value, found == default)?;
-    }
-    let fallback = section.boolean("fallback_on_denied", &raw.fallback_on_denied, false)?;
-    section.only_default("fallback_on_denied", &raw.fallback_on_denied, !fallback)?;
-    let rate = section.number("requests_per_second", &raw.requests_per_second, 100, 0..=1_000_000)?;
-    section.only_default("requests_per_second", &raw.requests_per_second, rate == 100)
+    Ok(names)
+}
+
+/// The most recipients of one slot: each is asked at a creation.
+const MAX_RECIPIENTS: usize = 8;
+
+/// What the records of a slot have room for.
+#[derive(Debug, Clone, Copy)]
+enum Keeps {
+    Nothing,
+    OneWrap,
+    All,
 }
 
 /// The key and the former ones; a local provider's are paths.
@@ -212,44 +264,36 @@ fn capabilities(raw: &RawSlot, section: &Section<'_>) -> Result<u32> {
 }
 
 fn region(raw: &RawSlot, section: &Section<'_>) -> Result<String> {
-    let region = section.text("region", &raw.region)?.unwrap_or_default();
-    if region.len() > 64 || !region.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
-        let what = "is not a region: letters, digits and '-', at most 64, such as us-east-1";
-        return Err(section.wrong("region", &raw.region, what));
+    check_region(section, &raw.region)?;
+    Ok(section.text("region", &raw.region)?.unwrap_or_default())
+}
+
+/// A region of a cloud.
+pub(super) fn check_region(section: &Section<'_>, value: &Value) -> Result<()> {
+    match section.text("region", value)? {
+        None => Ok(()),
+        Some(region) => rules::region(&region).map_err(|what| section.wrong("region", value, what)),
     }
-    Ok(region)
 }
 
 /// AWS's rule for a role and for what its trust policy may ask for.
 pub(super) fn check_role(section: &Section<'_>, role_arn: &Value, external_id: &Value) -> Result<()> {
     let role = section.text("role_arn", role_arn)?;
-    if let Some(role) = &role
-        && !(role.starts_with("arn:") && role.contains(":role/") && role.len() <= 2048)
-    {
-        let what = "is not the ARN of a role, such as arn:aws:iam::123456789012:role/name";
-        return Err(section.wrong("role_arn", role_arn, what));
+    if let Some(role) = &role {
+        rules::role(role).map_err(|what| section.wrong("role_arn", role_arn, what))?;
     }
-    let Some(id) = section.text("external_id", external_id)? else { return Ok(()) };
-    if role.is_none() {
-        let what = "means nothing without role_arn: add role_arn, or remove it";
-        return Err(section.wrong("external_id", external_id, what));
+    match section.text("external_id", external_id)? {
+        None => Ok(()),
+        Some(id) => rules::external_id(&id, role.is_some())
+            .map_err(|what| section.wrong("external_id", external_id, what)),
     }
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"_+=,.@:/-".contains(&b);
-    if !(2..=1224).contains(&id.len()) || !id.bytes().all(allowed) {
-        let what = "must have 2 to 1224 letters, digits or _+=,.@:/-, as AWS asks";
-        return Err(section.wrong("external_id", external_id, what));
-    }
-    Ok(())
 }
 
 /// An address of a service over HTTP.
 pub(super) fn check_address(section: &Section<'_>, key: &str, value: &Value) -> Result<()> {
-    let address = section.text(key, value)?;
-    let host = address.as_deref().map(|a| a.strip_prefix("https://").or_else(|| a.strip_prefix("http://")));
-    match host {
+    match section.text(key, value)? {
         None => Ok(()),
-        Some(Some(host)) if !host.is_empty() && !host.starts_with('/') => Ok(()),
-        Some(_) => Err(section.wrong(key, value, "is not an address: write it as https://host:port")),
+        Some(address) => rules::address(&address).map_err(|what| section.wrong(key, value, what)),
     }
 }
 

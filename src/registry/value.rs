@@ -40,15 +40,6 @@ impl Section<'_> {
         self.path.error(Status::Config, self.at, what)
     }
 
-    /// `UNSUPPORTED` where a key that does nothing yet is set to other than its default.
-    pub(super) fn only_default(&self, key: &str, value: &Value, is_default: bool) -> Result<()> {
-        if is_default {
-            return Ok(());
-        }
-        let what = "this version does not support it yet: remove the key, or leave it at its default";
-        Err(self.error(Status::Unsupported, key, value, what))
-    }
-
     /// `CONFIG` where a key is set that has no meaning; `because` says for what.
     pub(super) fn means_nothing(&self, key: &str, value: &Value, because: impl Display) -> Result<()> {
         match self.text(key, value)? {
