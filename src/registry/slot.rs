@@ -181,7 +181,7 @@ fn refuse_foreign_keys(raw: &RawSlot, section: &Section<'_>, provider: &Provider
     }
     if *provider == ProviderKind::None {
         section.means_nothing("key_id", &raw.key_id, &named)?;
-        if raw.former_key_ids.as_ref().is_some_and(|list| !list.value.is_empty()) {
+        if raw.former_key_ids.as_ref().is_some_and(|list| !list.is_empty()) {
             return Err(section.wrong_here("former_key_ids means nothing for provider none: remove it"));
         }
     }
