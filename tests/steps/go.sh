@@ -9,7 +9,7 @@ export CYBORG_KMS_SOURCE=$source PKG_CONFIG_PATH=$PREFIX/lib/pkgconfig LD_LIBRAR
 export GOPROXY=off GOTOOLCHAIN=local GOFLAGS=-buildvcs=false # nothing is fetched
 [ -f "$binding/go.mod" ] || die "$binding is missing: the step install puts it there"
 if [ -z "${CYBORG_KMS_EXCHANGE:-}" ]; then
-    cargo build --locked --example exchange
+    cargo build --locked "${LOCAL_FEATURES[@]}" --example exchange
     export CYBORG_KMS_EXCHANGE=$CARGO_TARGET_DIR/debug/examples/exchange
 fi
 
