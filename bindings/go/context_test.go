@@ -120,9 +120,6 @@ func TestScopes(t *testing.T) {
 	}
 	engine.Cancel() // it is no scope: nothing happens
 	scope, err := engine.Scope(kms.ScopeOptions{Deadline: time.Minute, Principal: "job 7"})
-	if unsupportedYet(t, err) {
-		return
-	}
 	wantNone(t, err)
 	defer scope.Close()
 	lasting, cancel := context.WithCancel(background)
@@ -158,9 +155,6 @@ func TestOpeningWithoutBlocking(t *testing.T) {
 	}
 	wantStatus(t, open("a\x00", kms.OpenOptions{}).err, kms.ErrInvalidArgument)
 	opened := open("customers", kms.OpenOptions{Capabilities: kms.CanEncrypt})
-	if unsupportedYet(t, opened.err) {
-		return
-	}
 	wantNone(t, opened.err)
 	sealed := must(opened.index.Encrypt(nil, []byte("x"), nil))(t)
 	_, err := opened.index.Decrypt(nil, sealed, nil)

@@ -18,9 +18,9 @@
 //
 // What can wait for a KMS or a store takes a [context.Context]. When it ends the call returns at once: with an error
 // that is both [ErrCancelled] and the context's own ([context.Canceled], [context.DeadlineExceeded]). Calls of an
-// engine are cancelled inside the library, by a scope. A library that has no scopes yet, and calls of a [Store] and
-// [Index.Refresh], which a scope does not reach, go on to their end in the background; the error of one that changes
-// something says so by OutcomeUnknown. A context that cannot end costs nothing.
+// engine are cancelled inside the library, by a scope. Calls of a [Store] and [Index.Refresh], which a scope does not
+// reach, go on to their end in the background; the error of one that changes something says so by OutcomeUnknown. A
+// context that cannot end costs nothing.
 //
 // # Secrets
 //

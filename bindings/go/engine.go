@@ -10,12 +10,8 @@ import (
 
 // Engine is a registry of slots, a store of records and a cache of KEKs. A process has one.
 type Engine struct {
-	ref     *ref[*C.cyborg_kms_engine]
-	options ScopeOptions
-	audit   *audit
-	// Of a scope: ends with Cancel. nil for an engine that is no scope.
-	cancelled context.Context
-	cancel    context.CancelFunc
+	ref   *ref[*C.cyborg_kms_engine]
+	audit *audit
 }
 
 func newEngine(handle *C.cyborg_kms_engine, a *audit) *Engine {
@@ -99,9 +95,7 @@ func (e *Engine) Retain() (*Engine, error) {
 		return nil, err
 	}
 	defer e.released()
-	retained := newEngine(C.cyborg_kms_engine_retain(handle), e.audit)
-	retained.options, retained.cancelled, retained.cancel = e.options, e.cancelled, e.cancel
-	return retained, nil
+	return newEngine(C.cyborg_kms_engine_retain(handle), e.audit), nil
 }
 
 // Reload reads the configuration anew from the file that the engine was opened from: slots come, change and go, cache

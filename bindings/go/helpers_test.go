@@ -83,24 +83,6 @@ func wantStatus(t testing.TB, err error, status kms.Status) *kms.Error {
 	return failed
 }
 
-// unsupportedYet is whether this library does not do yet what its header declares: the call then fails so, and with
-// nothing else.
-func unsupportedYet(t testing.TB, err error) bool {
-	t.Helper()
-	if !errors.Is(err, kms.ErrUnsupported) {
-		return false
-	}
-	failed := wantStatus(t, err, kms.ErrUnsupported)
-	if failed.Retryable {
-		t.Fatalf("retryable, but trying again does not build it in: %v", err)
-	}
-	if os.Getenv("CYBORG_KMS_ALL_SUPPORTED") != "" {
-		t.Fatalf("the library should do this: %v", err)
-	}
-	t.Logf("not in this library yet: %v", failed.Message)
-	return true
-}
-
 // inTime waits for something that must happen.
 func inTime[T any](t testing.TB, what string, c <-chan T) T {
 	t.Helper()

@@ -4,7 +4,6 @@ package cyborgkms
 import "C"
 
 import (
-	"bytes"
 	"context"
 	"runtime"
 	"runtime/cgo"
@@ -53,10 +52,9 @@ type OpenOptions struct {
 }
 
 // opening is a call that gives an index.
-func opening(writes bool, work func(*C.cyborg_kms_engine) C.go_kms_opened, secrets ...[]byte) call[*Index] {
+func opening(writes bool, work func(*C.cyborg_kms_engine) C.go_kms_opened) call[*Index] {
 	return call[*Index]{
-		writes:  writes,
-		secrets: secrets,
+		writes: writes,
 		work: func(engine *C.cyborg_kms_engine) (*Index, error) {
 			return openedIndex(work(engine))
 		},
@@ -99,11 +97,10 @@ func (e *Engine) CreateIndexWithKey(ctx context.Context, indexName, kmsName stri
 	if err != nil {
 		return nil, err
 	}
-	kek = bytes.Clone(kek)
 	return opening(true, func(engine *C.cyborg_kms_engine) (o C.go_kms_opened) {
 		o.status = C.cyborg_kms_index_create_with_key(engine, name, slot, pointer(kek), length(kek), &o.index, &o.error)
 		return o
-	}, kek).do(ctx, e)
+	}).do(ctx, e)
 }
 
 // OpenIndex opens an index whose KEK a KMS guards: from the cache, else by one read of its record and one unwrap,
@@ -133,11 +130,10 @@ func (e *Engine) OpenIndexWithKey(ctx context.Context, indexName string, kek []b
 	if err != nil {
 		return nil, err
 	}
-	kek = bytes.Clone(kek)
 	return opening(false, func(engine *C.cyborg_kms_engine) (o C.go_kms_opened) {
 		o.status = C.cyborg_kms_index_open_with_key(engine, name, pointer(kek), length(kek), &o.index, &o.error)
 		return o
-	}, kek).do(ctx, e)
+	}).do(ctx, e)
 }
 
 // OpenIndexWithOptions opens an index with everything that can be said about it.
@@ -146,11 +142,10 @@ func (e *Engine) OpenIndexWithOptions(ctx context.Context, indexName string, opt
 	if err != nil {
 		return nil, err
 	}
-	kek := bytes.Clone(options.KEK)
 	return opening(false, func(engine *C.cyborg_kms_engine) C.go_kms_opened {
-		return C.go_kms_index_open_with_options(engine, name, pointer(kek), length(kek),
+		return C.go_kms_index_open_with_options(engine, name, pointer(options.KEK), length(options.KEK),
 			C.uint32_t(options.Capabilities), C.uint32_t(options.Flags), C.uint64_t(options.MinEpoch))
-	}, kek).do(ctx, e)
+	}).do(ctx, e)
 }
 
 // OpenIndexAsync opens an index without blocking; done runs once, on a goroutine of its own, and owns the index.

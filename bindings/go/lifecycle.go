@@ -3,10 +3,7 @@ package cyborgkms
 // #include "shim.h"
 import "C"
 
-import (
-	"bytes"
-	"context"
-)
+import "context"
 
 // Rotation is what a rotation changes.
 type Rotation uint32
@@ -57,12 +54,11 @@ func (e *Engine) RotateWithKey(ctx context.Context, indexName string, rotation R
 	if err != nil {
 		return err
 	}
-	from, to := bytes.Clone(change.OldKEK), bytes.Clone(change.NewKEK)
 	return e.change(ctx, indexName,
 		func(engine *C.cyborg_kms_engine, name *C.char, failed **C.cyborg_kms_error) C.cyborg_kms_status {
 			return C.cyborg_kms_index_rotate_with_key(engine, name, C.cyborg_kms_rotation(rotation), slot,
-				pointer(from), length(from), pointer(to), length(to), failed)
-		}, from, to)
+				pointer(change.OldKEK), length(change.OldKEK), pointer(change.NewKEK), length(change.NewKEK), failed)
+		})
 }
 
 // RetireDataKey forgets a data key that no page uses any more: what it sealed can never be read again.
@@ -132,20 +128,17 @@ func (e *Engine) DescribeIndex(ctx context.Context, indexName string) (descripti
 // change makes a call that changes the record of an index.
 func (e *Engine) change(
 	ctx context.Context, indexName string,
-	work func(*C.cyborg_kms_engine, *C.char, **C.cyborg_kms_error) C.cyborg_kms_status, secrets ...[]byte,
+	work func(*C.cyborg_kms_engine, *C.char, **C.cyborg_kms_error) C.cyborg_kms_status,
 ) error {
 	name, err := text("the index's name", indexName)
 	if err != nil {
-		for _, secret := range secrets {
-			Wipe(secret)
-		}
 		return err
 	}
 	return run(ctx, e, true, func(engine *C.cyborg_kms_engine) error {
 		var failed *C.cyborg_kms_error
 		status := work(engine, name, &failed)
 		return failure(status, failed)
-	}, secrets...)
+	})
 }
 
 // document makes a call that gives a document about an index.

@@ -4,21 +4,20 @@ package cyborgkms
 import "C"
 
 import (
-	"context"
 	"math"
 	"time"
 )
 
 // ScopeOptions are settings for everything that is called through a scope.
 type ScopeOptions struct {
-	// Deadline is how long a call may take, retries included; 0: no limit of its own. In whole milliseconds, rounded
-	// up.
+	// Deadline is how long a call may take, retries included; 0: as the engine's. In whole milliseconds, rounded up.
 	Deadline time.Duration
-	// Principal is who acts, for the audit trail; "": the configuration's.
+	// Principal is who acts, for the audit trail; "": as the engine's.
 	Principal string
 }
 
-// Scope is the same engine with settings of its own. Close it after use.
+// Scope is the same engine with settings of its own; the engine may be a scope itself. Indexes that are opened through
+// it are not bound to it. Close it after use.
 func (e *Engine) Scope(options ScopeOptions) (*Engine, error) {
 	handle, err := e.ref.acquire()
 	if err != nil {
@@ -29,14 +28,7 @@ func (e *Engine) Scope(options ScopeOptions) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	scope := newEngine(out, e.audit)
-	scope.options = options
-	parent := context.Background()
-	if e.cancelled != nil {
-		parent = e.cancelled
-	}
-	scope.cancelled, scope.cancel = context.WithCancel(parent)
-	return scope, nil
+	return newEngine(out, e.audit), nil
 }
 
 // Cancel ends the calls through a scope, under way and to come, with ErrCancelled. On an engine that is no scope it
@@ -48,9 +40,6 @@ func (e *Engine) Cancel() {
 	}
 	defer e.released()
 	C.cyborg_kms_engine_cancel(handle)
-	if e.cancel != nil {
-		e.cancel()
-	}
 }
 
 func openScope(engine *C.cyborg_kms_engine, options ScopeOptions) (*C.cyborg_kms_engine, error) {

@@ -20,6 +20,8 @@ type Stats struct {
 	StaleServed uint64
 	// StoreReads and StoreWrites count records read, and written or removed.
 	StoreReads, StoreWrites uint64
+	// AuditFailures counts audit events that could not be written.
+	AuditFailures uint64
 }
 
 // Stats reads the counters.
@@ -47,6 +49,7 @@ func (e *Engine) Stats() (Stats, error) {
 		StaleServed:    uint64(s.stale_served),
 		StoreReads:     uint64(s.store_reads),
 		StoreWrites:    uint64(s.store_writes),
+		AuditFailures:  uint64(s.audit_failures),
 	}, nil
 }
 

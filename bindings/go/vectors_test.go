@@ -142,6 +142,36 @@ func TestTheGoldenFilesAreRead(t *testing.T) {
 	}
 }
 
+func TestARecordWithRetiredKeysGivesWhatIsLeft(t *testing.T) {
+	folder := copyOf(t, filepath.Join(source(t), "tests/vectors/v1"))
+	var retired struct {
+		vector
+		KEKs    []*hexed   `json:"keks_hex"`
+		Derived hexed      `json:"derived_hex"`
+		Page    vectorPage `json:"retired_page"`
+	}
+	readJSON(t, filepath.Join(folder, "retired.json"), &retired)
+	engine := vectorEngine(t, folder)
+	retired.vector.KMSName = "local"
+	retired.read(t, engine)
+	index := retired.open(t, engine)
+	for at, kek := range retired.KEKs {
+		exported, err := index.ExportKEK(uint32(at + 1))
+		if kek == nil {
+			wantStatus(t, err, kms.ErrNotFound)
+		} else if err != nil || !bytes.Equal(exported, *kek) {
+			t.Errorf("version %d: another KEK, or %v", at+1, err)
+		}
+	}
+	_, err := index.Decrypt(nil, retired.Page.Sealed, retired.Page.AAD)
+	wantStatus(t, err, kms.ErrCorrupt)
+	derived := make([]byte, len(retired.Derived))
+	wantNone(t, index.DeriveKey(derived, "label", []byte("context")))
+	if !bytes.Equal(derived, retired.Derived) || len(retired.KEKs) != 5 || len(retired.Pages) != 2 {
+		t.Fatalf("derived %x; %+v", derived, retired)
+	}
+}
+
 func TestCyborgDBsRecordsAreRead(t *testing.T) {
 	var expected []struct {
 		IndexName  string `json:"index_name"`

@@ -140,7 +140,6 @@ func code(err error) int {
 		{http.StatusForbidden, []error{cyborgkms.ErrAccessDenied, cyborgkms.ErrKeyDisabled, cyborgkms.ErrKeyNotFound}},
 		{http.StatusServiceUnavailable, []error{cyborgkms.ErrKMSUnavailable, cyborgkms.ErrThrottled,
 			cyborgkms.ErrTimeout, cyborgkms.ErrCancelled}},
-		{http.StatusNotImplemented, []error{cyborgkms.ErrUnsupported}},
 	} {
 		for _, one := range known.errors {
 			if errors.Is(err, one) {

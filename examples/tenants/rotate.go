@@ -59,10 +59,7 @@ func (n *notes) rotateAll(ctx context.Context, every time.Duration) {
 			return
 		case <-ticks.C:
 		}
-		if err := n.rotateOnce(ctx); errors.Is(err, cyborgkms.ErrUnsupported) {
-			log.Printf("no rotation: %v", err)
-			return
-		} else if err != nil {
+		if err := n.rotateOnce(ctx); err != nil {
 			log.Printf("rotating: %v", err)
 		}
 	}

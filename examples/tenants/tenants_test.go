@@ -102,21 +102,6 @@ func documents(t *testing.T) map[string]string {
 
 func note(tenant, name string) string { return "/tenants/" + tenant + "/notes/" + url.PathEscape(name) }
 
-// rotates is whether the library rotates; if it says that it does not yet, the service must say so, too.
-func (s *service) rotates(tenant string) bool {
-	s.t.Helper()
-	err := s.notes.engine.Rotate(context.Background(), tenant, cyborgkms.RotateDataKey, "")
-	if errors.Is(err, cyborgkms.ErrUnsupported) && os.Getenv("CYBORG_KMS_ALL_SUPPORTED") == "" {
-		s.want(http.StatusNotImplemented, "POST", "/tenants/"+tenant+"/rotate", "")
-		s.t.Log(err)
-		return false
-	}
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return true
-}
-
 func TestTenantsAreServedWhileTheirKeysRotate(t *testing.T) {
 	root, texts := t.TempDir(), documents(t)
 	s := start(t, root)
@@ -134,11 +119,7 @@ func TestTenantsAreServedWhileTheirKeysRotate(t *testing.T) {
 			}
 		}()
 	}
-	rotations := 0
-	if s.rotates(tenants[0]) {
-		rotations = s.rotateUntil(&workers, tenants)
-	}
-	workers.Wait()
+	rotations := s.rotateUntil(&workers, tenants)
 	s.stop()
 	t.Logf("%d rotations while notes were written", rotations)
 
