@@ -15,8 +15,8 @@ fn nothing_is_a_memory_store_and_no_slot() {
         let config = good(yaml);
         assert_eq!(config.storage.url, "memory://", "{yaml}");
         assert!(!config.storage_is_set && config.slots.is_empty() && !config.cyborgdb_compatible);
-        assert_eq!(config.storage.connect_timeout, seconds(2));
-        assert_eq!(config.storage.request_timeout, seconds(10));
+        assert_eq!(config.storage.options.connect_timeout(), seconds(2));
+        assert_eq!(config.storage.options.request_timeout(), seconds(10));
         assert_eq!((config.cache.ttl, config.cache.max_record_age), (seconds(60), seconds(3600)));
         assert_eq!((config.cache.max_entries, config.cache.refresh_ahead), (100_000, 0.8));
         assert!(!config.cache.require_locked_memory && config.cache.stale_if_unavailable.is_zero());
@@ -46,8 +46,8 @@ fn every_active_key_is_read() {
     let config = good(include_str!("data/full.yaml"));
     assert_eq!(config.storage.url, "/etc/db/data");
     assert!(config.storage_is_set && config.cyborgdb_compatible);
-    assert_eq!(config.storage.connect_timeout, Duration::from_millis(1500));
-    assert_eq!(config.storage.request_timeout, seconds(20));
+    assert_eq!(config.storage.options.connect_timeout, Some(Duration::from_millis(1500)));
+    assert_eq!(config.storage.options.request_timeout, Some(seconds(20)));
     let dev = &config.slots["dev"];
     assert_eq!((dev.name.as_str(), &dev.provider), ("dev", &ProviderKind::Local));
     assert_eq!((dev.key_id.as_str(), dev.create), ("/etc/db/dev.key", true));
@@ -318,12 +318,23 @@ fn stores_are_told_apart() {
             refused(&format!("storage: {{url: '{url}', {set}}}"), Status::Config, &[&key, "means nothing"]);
         }
     }
-    let config = good(
-        "storage: {url: 's3://b', region: r, endpoint: 'http://x', allow_http: true, credentials_file: c}",
-    );
-    assert_eq!(config.storage.region.as_deref(), Some("r"));
-    assert!(config.storage.allow_http);
-    assert_eq!(config.storage.credentials_file.as_deref(), Some("/etc/db/c"));
+    let config = good("storage: {url: 's3://b', region: r, endpoint: 'http://x', allow_http: true}");
+    assert_eq!(config.storage.options.region.as_deref(), Some("r"));
+    assert_eq!(config.storage.options.allow_http, Some(true));
+    let config = good("storage: {url: 'gs://b', credentials_file: c}");
+    assert_eq!(config.storage.options.credentials_file.as_deref(), Some("/etc/db/c"));
+    for (url, set) in [
+        ("s3://b", "account: x"),
+        ("s3://b", "credentials_file: x"),
+        ("gs://b", "region: x"),
+        ("gs://b", "role_arn: 'arn:aws:iam::1:role/x'"),
+        ("az://b", "profile: x"),
+        ("az://b", "credentials_file: x"),
+    ] {
+        let part = format!("a store at {}://", &url[..2]);
+        refused(&format!("storage: {{url: '{url}', {set}}}"), Status::Config, &["means nothing", &part]);
+    }
+    refused("storage: {url: 's3://b', region: 'a b'}", Status::Config, &["storage.region"]);
     refused("storage: {url: 's3://b', external_id: abc}", Status::Config, &["without role_arn"]);
     refused("storage: {url: 's3://b', endpoint: 'x:9000'}", Status::Config, &["storage.endpoint"]);
 }

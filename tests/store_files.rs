@@ -9,7 +9,7 @@ use std::process::Command;
 
 use cyborg_kms::call::Call;
 use cyborg_kms::error::Status;
-use cyborg_kms::store::{Expected, MAX_RECORD, Store, open};
+use cyborg_kms::store::{Expected, MAX_RECORD, Revision, Store, open};
 use store_support::*;
 
 fn try_get(store: &dyn Store, raw: &str) -> Result<(), cyborg_kms::error::Error> {
@@ -195,12 +195,9 @@ fn a_relative_path_stays_where_it_was_when_the_process_moves() {
 
 #[test]
 fn a_url_that_means_nothing_is_refused() {
-    use Status::{Config, InvalidArgument, Unsupported};
+    use Status::{Config, InvalidArgument};
     let cases: &[(&str, Status, &str)] = &[
         ("", InvalidArgument, "empty"),
-        ("s3://bucket/prefix?secret=hidden", Unsupported, "\"s3\""),
-        ("gs://bucket", Unsupported, "\"gs\""),
-        ("AZ://container", Unsupported, "\"az\""),
         ("https://example.org", Config, "s3://bucket/prefix"),
         ("memory://name", Config, "nothing behind it"),
         ("memory://?a=b", Config, "nothing behind it"),
@@ -216,4 +213,52 @@ fn a_url_that_means_nothing_is_refused() {
         let error = assert_fails(open(url), *status, &[word]);
         assert!(!error.message().contains("hidden"), "a query may hold a secret: {error:?}");
     }
+}
+
+#[test]
+fn an_object_store_opens_where_it_is_built_in_and_is_refused_by_name_where_not() {
+    for (url, feature, is_built_in) in [
+        ("s3://bucket/prefix", "s3", cfg!(feature = "s3")),
+        ("gs://bucket", "gs", cfg!(feature = "gs")),
+        ("AZ://container?account=name", "az", cfg!(feature = "az")),
+    ] {
+        match open(url) {
+            Ok(store) => {
+                assert!(is_built_in, "{url}");
+                assert!(!store.removes_conditionally() && !store.is_caller_thread_only());
+            }
+            Err(error) => {
+                assert!(!is_built_in, "{url}: {error}");
+                assert_fails(
+                    Err::<(), _>(error),
+                    Status::Unsupported,
+                    &[&format!("the feature {feature:?}")],
+                );
+            }
+        }
+        if is_built_in {
+            let error = assert_fails(
+                open(&format!("{feature}://bucket?secret=hidden")),
+                Status::Config,
+                &["\"secret\""],
+            );
+            assert!(!error.message().contains("hidden"), "{error:?}");
+        }
+    }
+}
+
+#[test]
+fn what_only_an_object_store_has_no_word_for_is_refused_there() {
+    if !cfg!(feature = "s3") {
+        return;
+    }
+    let store = open("s3://bucket/prefix?region=us-east-1").unwrap();
+    let call = Call::unbounded();
+    let foreign = Revision::Number(7);
+    let removed = store.remove(&call, &name("a"), Expected::Absent);
+    assert_fails(removed, Status::Unsupported, &["write a tombstone"]);
+    let written = store.put(&call, &name("a"), b"x", Expected::Revision(&foreign));
+    assert_fails(written, Status::Internal, &["another kind"]);
+    let written = store.put(&call, &name("a"), &vec![0; MAX_RECORD + 1], Expected::Any);
+    assert_fails(written, Status::InvalidArgument, &["too large"]);
 }

@@ -119,7 +119,8 @@ fn a_lock_that_another_holds_ends_in_a_timeout_and_reading_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let mut holder = lock_of_another(folder.path(), "a");
     let url = folder.path().to_str().unwrap();
-    let options = StoreOptions { request_timeout: Duration::from_millis(30) };
+    let options =
+        StoreOptions { request_timeout: Some(Duration::from_millis(30)), ..StoreOptions::default() };
     let patient = at(folder.path());
     let impatient = open_with(url, &options, &Arc::default()).unwrap();
 

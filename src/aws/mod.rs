@@ -9,5 +9,5 @@ mod refusal;
 
 pub use client::Clients;
 pub use config::{Access, sdk_config};
-pub use error::{Asked, error};
+pub use error::{Asked, credentials_error, error};
 pub use http::{HttpClients, http_client};

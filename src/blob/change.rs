@@ -1,6 +1,10 @@
 //! How a record changes: read, merge, write if unchanged, find out whose write it was. Every write of the
 //! library goes through [`change`]; nothing writes blindly.
 
+use std::time::Duration;
+
+use backon::BackoffBuilder;
+
 use super::{Blob, Kind, Record};
 use crate::call::Call;
 use crate::error::{Error, Result, Status, fail};
@@ -13,11 +17,14 @@ const MAX_ATTEMPTS: usize = 64;
 /// How many answers in a row may be lost before that is the answer.
 const MAX_LOST: usize = 3;
 
+/// How often a write may be refused although the record is as it was.
+const MAX_GROUNDLESS: usize = 10;
+
 /// What a plan makes of the record that it is shown.
 pub enum Change {
     /// Write this in its place.
     Write(Box<Record>),
-    /// Remove it.
+    /// Remove it; where the store can't do that conditionally, a tombstone takes its place.
     Remove,
     /// It is as it should be.
     Keep,
@@ -34,38 +41,77 @@ pub fn change(
     now: i64,
     plan: &mut dyn FnMut(Option<Record>) -> Result<Change>,
 ) -> Result<Option<Record>> {
-    let mut last = None;
     // Written without an answer: such a write may still arrive while the next one is tried.
     let mut doubtful: Vec<Record> = Vec::new();
+    let outcome = try_again(store, call, name, now, plan, &mut doubtful);
+    outcome.map_err(|error| if doubtful.is_empty() { error } else { error.with_outcome_unknown() })
+}
+
+fn try_again(
+    store: &dyn Store,
+    call: &Call,
+    name: &IndexName,
+    now: i64,
+    plan: &mut dyn FnMut(Option<Record>) -> Result<Change>,
+    doubtful: &mut Vec<Record>,
+) -> Result<Option<Record>> {
+    let mut last: Option<(Option<Revision>, Error)> = None;
+    let mut waits = waits();
     for _ in 0..MAX_ATTEMPTS {
-        call.check("writing the envelope record").map_err(|error| in_doubt(error, &doubtful))?;
-        let (present, revision) = read(store, call, name).map_err(|error| in_doubt(error, &doubtful))?;
-        if let Some(written) = find_ours(present.as_ref(), &mut doubtful) {
-            return Ok(Some(written));
+        call.check("writing the envelope record")?;
+        let (present, revision) = read(store, call, name)?;
+        if let Some(written) = find_ours(present.as_ref(), doubtful) {
+            return Ok(alive(written));
         }
-        let live = present.filter(|record| !record.is_tombstone());
+        // Refused, and nothing has changed: someone else is at it, or the store is not itself.
+        if let Some((refused, error)) = &last
+            && *refused == revision
+        {
+            call.sleep(waits.next().ok_or_else(|| groundless(name, error))?)?;
+        }
+        let live = present.and_then(alive);
         let expected = revision.as_ref().map_or(Expected::Absent, Expected::Revision);
-        let planned = plan(live.clone()).map_err(|error| in_doubt(error, &doubtful))?;
-        let outcome = match planned {
+        let outcome = match plan(live.clone())? {
             Change::Keep => return Ok(live),
-            Change::Remove => remove(store, call, name, expected),
-            Change::Write(record) => {
-                write(store, call, name, now, *record, expected, &mut doubtful).map(Some)
-            }
+            Change::Remove if store.removes_conditionally() => remove(store, call, name, expected),
+            Change::Remove => live.map_or(Ok(None), |record| {
+                write(store, call, name, now, record.into_tombstone(), expected, doubtful).map(alive)
+            }),
+            Change::Write(record) => write(store, call, name, now, *record, expected, doubtful).map(alive),
         };
         match outcome {
-            Err(error) if lost_the_race(&error) => last = Some(error),
-            outcome => return outcome.map_err(|error| in_doubt(error, &doubtful)),
+            Err(error) if lost_the_race(&error) => last = Some((revision, error)),
+            outcome => return outcome,
         }
     }
+    let last = last.map(|(_, error)| error);
     let last = last.unwrap_or_else(|| fail!(Conflict, "index {name}: its envelope record keeps changing"));
     let what =
         format!("index {name}: others changed its record {MAX_ATTEMPTS} times in a row; try again later");
-    Err(in_doubt(last.context(what), &doubtful))
+    Err(last.context(what))
 }
 
-fn in_doubt(error: Error, doubtful: &[Record]) -> Error {
-    if doubtful.is_empty() { error } else { error.with_outcome_unknown() }
+/// The pauses of a write that is refused although nothing has changed: about a second in all.
+fn waits() -> impl Iterator<Item = Duration> {
+    backon::ExponentialBuilder::new()
+        .with_min_delay(Duration::from_millis(5))
+        .with_max_delay(Duration::from_millis(200))
+        .with_max_times(MAX_GROUNDLESS)
+        .with_jitter()
+        .build()
+}
+
+fn groundless(name: &IndexName, error: &Error) -> Error {
+    fail!(
+        Storage,
+        "index {name}: the store refuses the write again and again, though nobody has changed the record ({error}): try \
+         again later"
+    )
+    .with_retryable(true)
+}
+
+fn alive(record: Record) -> Option<Record> {
+    (!record.is_tombstone()).then_some(record)
 }
 
 /// The write of this change that the present record says has happened, if one has.
@@ -90,25 +136,33 @@ fn read(store: &dyn Store, call: &Call, name: &IndexName) -> Result<(Option<Reco
     }
 }
 
+/// Refused, as far as an answer can tell: the store itself may have had the write, and refused its repetition.
+fn is_refusal(error: &Error) -> bool {
+    matches!(error.status(), Status::Conflict | Status::AlreadyExists)
+}
+
+/// A device that failed may show what will not last. A server that can be asked again shows what it has.
+fn may_not_last(lost: &Error) -> bool {
+    lost.status() == Status::Storage && !lost.is_retryable()
+}
+
 fn remove(
     store: &dyn Store,
     call: &Call,
     name: &IndexName,
     expected: Expected<'_>,
 ) -> Result<Option<Record>> {
-    match expected {
-        Expected::Absent => Ok(None),
-        expected => match store.remove(call, name, expected) {
-            Ok(()) => Ok(None),
-            // Gone is gone, whoever did it.
-            Err(lost) if lost.is_outcome_unknown() && lost.status() != Status::Storage => {
-                match store.get(call, name) {
-                    Ok(None) => Ok(None),
-                    _ => Err(lost),
-                }
-            }
-            Err(error) => Err(error),
+    if matches!(expected, Expected::Absent) {
+        return Ok(None);
+    }
+    match store.remove(call, name, expected) {
+        Ok(()) => Ok(None),
+        // Gone is gone, whoever did it.
+        Err(lost) if lost.is_outcome_unknown() && !may_not_last(&lost) => match store.get(call, name) {
+            Ok(None) => Ok(None),
+            _ => Err(lost),
         },
+        Err(error) => Err(error),
     }
 }
 
@@ -126,25 +180,26 @@ fn write(
     crate::crypto::secret::random(&mut id)?;
     record.note_write(id, now);
     let bytes = record.encode().map_err(|error| error.context(format!("index {name}")))?;
-    match store.put(call, name, &bytes, expected) {
+    let lost = match store.put(call, name, &bytes, expected) {
+        Ok(()) => return Ok(record),
+        Err(lost) if lost.is_outcome_unknown() => lost,
+        Err(error) => return Err(error),
+    };
+    match who_won(store, call, name, id, before, &lost) {
         Ok(()) => Ok(record),
-        Err(lost) if lost.is_outcome_unknown() => {
-            let outcome = who_won(store, call, name, id, before, &lost);
-            match outcome {
-                // Tried again, and not for ever: a store that never answers must not be asked again and again.
-                Err(error) if lost_the_race(&error) && lost.is_retryable() && doubtful.len() < MAX_LOST => {
-                    doubtful.push(record);
-                    Err(error)
-                }
-                // An answer came, and it was a refusal.
-                Err(error) if lost_the_race(&error) && lost.status() == Status::Storage => {
-                    Err(lost.with_outcome_known())
-                }
-                Err(_) => Err(lost),
-                Ok(()) => Ok(record),
-            }
+        // A request that was answered is not on its way any more.
+        Err(error) if lost_the_race(&error) && is_refusal(&lost) => Err(error),
+        Err(error) if lost_the_race(&error) && lost.status() == Status::Throttled => {
+            Err(lost.with_outcome_known())
         }
-        Err(error) => Err(error),
+        // Tried again, and not for ever: a store that never answers must not be asked again and again.
+        Err(error) if lost_the_race(&error) && lost.is_retryable() && doubtful.len() < MAX_LOST => {
+            doubtful.push(record);
+            Err(error)
+        }
+        // An answer came, and it was a refusal.
+        Err(error) if lost_the_race(&error) && may_not_last(&lost) => Err(lost.with_outcome_known()),
+        Err(error) => Err(if is_refusal(&lost) { error } else { lost }),
     }
 }
 
@@ -158,16 +213,23 @@ fn who_won(
     before: Option<[u8; super::WRITE_ID_LEN]>,
     lost: &Error,
 ) -> Result<()> {
-    let Ok((present, _)) = read(store, call, name) else { return Err(lost.clone()) };
-    let ids = present.map(|record| record.write_ids).unwrap_or_default();
+    let ids = match read(store, call, name) {
+        Ok((present, _)) => present.map(|record| record.write_ids).unwrap_or_default(),
+        // Nobody has seen what the refusal speaks of.
+        Err(look) if is_refusal(lost) => return Err(look.with_outcome_unknown()),
+        Err(_) => return Err(lost.clone()),
+    };
     if ids.contains(&id) {
-        // The store may still not have made it durable (a failed fsync): then only a rewrite could tell.
-        return if lost.status() == Status::Storage { Err(lost.clone()) } else { Ok(()) };
+        return if may_not_last(lost) { Err(lost.clone()) } else { Ok(()) };
     }
     // Where what came before is still listed, ours would be too.
     let all_listed = ids.len() < super::MAX_WRITE_IDS || before.is_some_and(|before| ids.contains(&before));
     if all_listed {
         return Err(fail!(Conflict, "index {name}: the write did not happen ({lost})"));
+    }
+    if is_refusal(lost) {
+        let what = "its record was changed many times meanwhile, and whether by this call too can't be told";
+        return Err(fail!(Conflict, "index {name}: {what}: read it and try again").with_outcome_unknown());
     }
     Err(lost.clone())
 }
@@ -248,5 +310,5 @@ pub(crate) fn no_record(name: &IndexName) -> Error {
 
 /// Removes the record, whatever it is; that there is none is fine.
 pub fn delete(store: &dyn Store, call: &Call, name: &IndexName) -> Result<()> {
-    store.remove(call, name, Expected::Any)
+    remove(store, call, name, Expected::Any).map(drop)
 }

@@ -10,6 +10,7 @@ mod metrics;
 mod open;
 mod open_async;
 mod providers;
+mod recipients;
 mod refresh;
 mod scope;
 mod slots;
@@ -36,7 +37,7 @@ use crate::name::IndexName;
 use crate::net::Network;
 use crate::provider::ExternalCallbacks;
 use crate::registry::Config;
-use crate::store::{self, Store, StoreOptions};
+use crate::store::{self, Store};
 use crate::striped::Striped;
 
 /// A registry of slots, a store of records and a cache of KEKs. Every method may be called by many threads at once.
@@ -146,6 +147,8 @@ impl Engine {
 
     /// Wipes the cached KEK of one index, or of all: the next use asks the KMS.
     pub fn evict(&self, name: Option<&IndexName>) {
+        // First: a load that begins between the two must not begin with what is to be forgotten.
+        self.core().ask_anew();
         self.core().cache.evict(name);
     }
 
@@ -192,8 +195,7 @@ impl Engine {
 }
 
 fn open_store(config: &Config, network: &Arc<Network>) -> Result<Arc<dyn Store>> {
-    let options = StoreOptions { request_timeout: config.storage.request_timeout };
-    store::open_with(&config.storage.url, &options, network)
+    store::open_with(&config.storage.url, &config.storage.options, network)
 }
 
 fn parse(yaml: &str) -> Result<Config> {

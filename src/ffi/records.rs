@@ -30,7 +30,8 @@ pub(super) unsafe fn name(index_name: *const c_char) -> Result<IndexName> {
 /// `index_name`: 1 byte up to 220 bytes percent-encoded. `blob`: is not changed.
 /// Atomic and durable when it returns. Any thread.
 /// Returns `INVALID_ARGUMENT`, `ALREADY_EXISTS`, `STORAGE`, `TIMEOUT` (the lock of another process), `CORRUPT` (what
-/// is stored there is no record).
+/// is stored there is no record). An object store also `ACCESS_DENIED`, `THROTTLED`, `CONFIG` (region, credentials) and
+/// `UNSUPPORTED` (its server passes over the conditions of writes; nothing was written).
 ///
 /// # Safety
 /// `store` and `blob` are NULL or have not been freed; `index_name` is NULL or NUL-terminated; `error` is NULL or a
@@ -57,7 +58,7 @@ pub unsafe extern "C" fn cyborg_kms_create_index_kms(
 ///
 /// Atomic and durable when it returns. Any thread.
 /// Returns `INVALID_ARGUMENT`, `STORAGE`, `TIMEOUT`, `CONFLICT` (others keep changing it), `CORRUPT` (what is stored
-/// there is no record: delete it first).
+/// there is no record: delete it first). An object store also what create returns.
 ///
 /// # Safety
 /// As for `cyborg_kms_create_index_kms`.
@@ -81,7 +82,8 @@ pub unsafe extern "C" fn cyborg_kms_push_index_kms(
 /// Reads the record of an index.
 ///
 /// `out`: gets a blob of the caller's: `cyborg_kms_blob_free`. Any thread.
-/// Returns `INVALID_ARGUMENT`, `NOT_FOUND`, `CORRUPT` (what is stored there is no record), `STORAGE`.
+/// Returns `INVALID_ARGUMENT`, `NOT_FOUND`, `CORRUPT` (what is stored there is no record), `STORAGE`. An object store also
+/// `ACCESS_DENIED`, `THROTTLED`, `TIMEOUT`, `CONFIG` (region, credentials).
 ///
 /// # Safety
 /// `store` is NULL or has not been freed; `index_name` is NULL or NUL-terminated; `out` is NULL or a valid place;
@@ -108,7 +110,7 @@ pub unsafe extern "C" fn cyborg_kms_get_index_kms(
 /// That there is none is fine.
 ///
 /// Durable when it returns. Any thread.
-/// Returns `INVALID_ARGUMENT`, `STORAGE`, `TIMEOUT`.
+/// Returns `INVALID_ARGUMENT`, `STORAGE`, `TIMEOUT`. An object store also what get returns.
 ///
 /// # Safety
 /// `store` is NULL or has not been freed; `index_name` is NULL or NUL-terminated; `error` is NULL or a valid place.
@@ -129,7 +131,8 @@ pub unsafe extern "C" fn cyborg_kms_delete_index_kms(
 /// Names every index that has a record, in the order of the encoded names.
 ///
 /// `start_after`: an index name to go on behind, or NULL. `callback`: runs on this thread; it may use the store.
-/// Any thread. Returns `INVALID_ARGUMENT` (NULL store or callback, a name that can't be), `STORAGE`.
+/// Any thread. Returns `INVALID_ARGUMENT` (NULL store or callback, a name that can't be), `STORAGE`. An object store also
+/// what get returns.
 ///
 /// # Safety
 /// `store` is NULL or has not been freed; `start_after` is NULL or NUL-terminated; `callback` may be called with

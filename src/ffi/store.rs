@@ -21,10 +21,12 @@ impl Counted for cyborg_kms_store {
 
 /// Opens a store.
 ///
-/// `url`: "memory://" (a new one each time), a path such as "/var/lib/db" or "file:///var/lib/db" (made with mode
-/// 0700 where it is missing); "s3://", "gs://" and "az://" where they are built in.
+/// `url`: "memory://" (a new one each time); a path such as "/var/lib/db" or "file:///var/lib/db" (made with mode 0700
+/// where it is missing); "s3://bucket/prefix?region=eu-west-1", "gs://bucket/prefix", "az://container/prefix?account=name",
+/// whose query has the keys of `storage` in the configuration (docs/stores.md). An object store is asked nothing before
+/// the first request: a bucket that is missing, or credentials that are, are found out then.
 /// `out`: gets a store of the caller's: `cyborg_kms_store_free`.
-/// Any thread. Returns `INVALID_ARGUMENT` (NULL, not UTF-8, empty), `CONFIG` (a URL that means nothing),
+/// Any thread. Returns `INVALID_ARGUMENT` (NULL, not UTF-8, empty), `CONFIG` (a URL that means nothing, an unknown key),
 /// `STORAGE` (the folder can't be made or used), `UNSUPPORTED` (not built in).
 ///
 /// # Safety

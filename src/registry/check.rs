@@ -4,21 +4,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_saphyr::Location;
-
 use super::kind::ProviderKind;
-use super::parse::{RawAudit, RawCache, RawConfig, RawRegistry, RawSlot, RawStorage, Value, nearest};
+use super::parse::{RawAudit, RawCache, RawConfig, RawRegistry, RawSlot, RawStorage, Text, Value, nearest};
 use super::path::KeyPath;
+use super::rules::TIMEOUT;
 use super::slot::{self, Slot};
 use super::value::{Origin, Section};
+use super::yaml::Location;
 use super::{AuditSettings, CacheSettings, Config, Storage};
 use crate::error::Result;
+use crate::store::{StoreOptions, keys_of};
 
-/// The range of every time-out.
-pub(super) const TIMEOUT: std::ops::RangeInclusive<Duration> =
-    Duration::from_millis(1)..=Duration::from_secs(600);
-/// The default of every `connect_timeout`.
-pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// The longest life of a cached key or record: a revocation must not take longer.
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// The longest slot name, in bytes.
@@ -29,7 +25,7 @@ pub(super) fn config(raw: &RawConfig, origin: Origin<'_>) -> Result<Config> {
     let section = |name: &str| Section {
         origin,
         path: if name.is_empty() { KeyPath::top() } else { KeyPath::top().join(name) },
-        at: Location::UNKNOWN,
+        at: Location::default(),
     };
     let cyborgdb_compatible = section("").boolean("cyborgdb_compatible", &raw.cyborgdb_compatible, false)?;
     let registry = raw.kms.as_ref().and_then(|kms| kms.registry.as_ref());
@@ -46,7 +42,7 @@ pub(super) fn config(raw: &RawConfig, origin: Origin<'_>) -> Result<Config> {
 fn slots(raw: &RawRegistry, origin: Origin<'_>, compatible: bool) -> Result<BTreeMap<String, Arc<Slot>>> {
     let registry = KeyPath::top().join("kms").join("registry");
     let mut slots = BTreeMap::new();
-    for (name, at, raw) in &raw.0 {
+    for (Text { text: name, at }, raw) in &raw.0 {
         let section = Section { origin, path: registry.join(name), at: *at };
         if name.is_empty() || name.len() > MAX_SLOT_NAME || name.contains('\0') {
             let what = format!("a slot's name has 1 to {MAX_SLOT_NAME} bytes and no NUL: choose another");
@@ -57,7 +53,7 @@ fn slots(raw: &RawRegistry, origin: Origin<'_>, compatible: bool) -> Result<BTre
             return Err(section.wrong_here("the slot stands here twice: remove one"));
         }
     }
-    for (name, at, raw) in &raw.0 {
+    for (Text { text: name, at }, raw) in &raw.0 {
         let section = Section { origin, path: registry.join(name), at: *at };
         check_recipients(&section, raw, &slots)?;
     }
@@ -87,67 +83,73 @@ fn check_recipients(section: &Section<'_>, raw: &RawSlot, slots: &BTreeMap<Strin
 }
 
 fn storage(raw: &RawStorage, section: &Section<'_>) -> Result<Storage> {
-    let (url, is_remote) = url(&raw.url, section)?;
-    let remote = |key: &str, value: &Value| {
-        if !is_remote {
-            section.means_nothing(key, value, "a store in memory or on disk")?;
+    let url = url(&raw.url, section)?;
+    let scheme = url.split_once("://").map_or("file", |(scheme, _)| scheme);
+    let meant = |key: &str, value: &Value| match (keys_of(scheme).contains(&key), scheme) {
+        (true, _) => Ok(()),
+        (false, "s3" | "gs" | "az") => {
+            section.means_nothing(key, value, format_args!("a store at {scheme}://"))
         }
-        section.text(key, value)
+        (false, _) => section.means_nothing(key, value, "a store in memory or on disk"),
     };
-    let storage = Storage {
-        region: remote("region", &raw.region)?,
-        endpoint: remote("endpoint", &raw.endpoint)?,
-        profile: remote("profile", &raw.profile)?,
-        role_arn: remote("role_arn", &raw.role_arn)?,
-        external_id: remote("external_id", &raw.external_id)?,
-        account: remote("account", &raw.account)?,
-        credentials_file: remote("credentials_file", &raw.credentials_file)
-            .and_then(|_| section.file("credentials_file", &raw.credentials_file))?,
-        allow_http: section.boolean("allow_http", &raw.allow_http, false)?,
-        connect_timeout: section.duration(
-            "connect_timeout",
-            &raw.connect_timeout,
-            CONNECT_TIMEOUT,
-            TIMEOUT,
-        )?,
-        request_timeout: section.duration(
-            "request_timeout",
-            &raw.request_timeout,
-            Duration::from_secs(10),
-            TIMEOUT,
-        )?,
-        url,
+    let text = |key: &str, value: &Value| meant(key, value).and_then(|()| section.text(key, value));
+    let timeout = |key: &str, value: &Value| {
+        let duration = || section.duration(key, value, Duration::ZERO, TIMEOUT);
+        value.is_some().then(duration).transpose()
     };
-    if storage.allow_http && !is_remote {
-        section.means_nothing("allow_http", &raw.allow_http, "a store in memory or on disk")?;
-    }
+    meant("credentials_file", &raw.credentials_file)?;
+    let options = StoreOptions {
+        connect_timeout: timeout("connect_timeout", &raw.connect_timeout)?,
+        request_timeout: timeout("request_timeout", &raw.request_timeout)?,
+        region: text("region", &raw.region)?,
+        endpoint: text("endpoint", &raw.endpoint)?,
+        profile: text("profile", &raw.profile)?,
+        role_arn: text("role_arn", &raw.role_arn)?,
+        external_id: text("external_id", &raw.external_id)?,
+        account: text("account", &raw.account)?,
+        credentials_file: section.file("credentials_file", &raw.credentials_file)?,
+        allow_http: allow_http(&raw.allow_http, section, &meant)?,
+    };
+    slot::check_region(section, &raw.region)?;
     slot::check_address(section, "endpoint", &raw.endpoint)?;
     slot::check_role(section, &raw.role_arn, &raw.external_id)?;
-    Ok(storage)
+    Ok(Storage { url, options })
 }
 
-/// The store's address, and whether it is an object store. Without one: memory.
-fn url(value: &Value, section: &Section<'_>) -> Result<(String, bool)> {
+fn allow_http(
+    value: &Value,
+    section: &Section<'_>,
+    meant: &dyn Fn(&str, &Value) -> Result<()>,
+) -> Result<Option<bool>> {
+    let allowed = section.boolean("allow_http", value, false)?;
+    if allowed {
+        meant("allow_http", value)?;
+    }
+    Ok(value.is_some().then_some(allowed))
+}
+
+/// The store's address. Without one: memory.
+fn url(value: &Value, section: &Section<'_>) -> Result<String> {
     let wrong = |what: &str| section.wrong("url", value, what);
     let Some(url) = section.text("url", value)? else {
         // Written but empty is most likely a variable that is not set: memory would lose every record.
         return match value {
             Some(_) => Err(wrong("is empty: give a path or a URL, or remove it for a store in memory")),
-            None => Ok(("memory://".to_owned(), false)),
+            None => Ok("memory://".to_owned()),
         };
     };
     let Some((scheme, rest)) = url.split_once("://") else {
-        return Ok((section.absolute("url", value, url)?, false));
+        return section.absolute("url", value, url);
     };
     match scheme {
-        "memory" if rest.is_empty() => Ok((url, false)),
+        "memory" if rest.is_empty() => Ok(url),
         "memory" => Err(wrong("nothing follows memory://: a store in memory has no name")),
-        "file" if rest.starts_with('/') => Ok((url, false)),
+        "file" if rest.starts_with('/') => Ok(url),
         "file" => Err(wrong("a file URL is file:// and an absolute path, such as file:///var/lib/db")),
         "s3" | "gs" | "az" if rest.starts_with(['/', '?']) || rest.is_empty() => {
             Err(wrong("has no bucket: write it as s3://bucket/prefix"))
         }
-        "s3" | "gs" | "az" => Ok((url, true)),
+        "s3" | "gs" | "az" => Ok(url),
         other => {
             let known = ["memory", "file", "s3", "gs", "az"];
             let what = format!(

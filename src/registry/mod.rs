@@ -1,16 +1,19 @@
 //! The registry: the YAML configuration, read, checked and typed.
 //!
-//! It flows one way: `parse` turns text into keys that know their lines, `expand` fills in `${VAR}`,
-//! `value` types one value, `check` and `slot` make the sections. Nothing here touches a KMS or a store.
+//! It flows one way: `yaml` turns text into a tree, `parse` that into keys that know their lines, `expand` fills in
+//! `${VAR}`, `value` types one value, `check` and `slot` make the sections. Nothing here touches a KMS or a store.
 
 mod check;
 mod expand;
 mod kind;
 mod parse;
 mod path;
+mod replica;
+pub(crate) mod rules;
 mod slot;
-mod units;
+pub(crate) mod units;
 mod value;
+mod yaml;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,9 +23,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use kind::ProviderKind;
+#[cfg(feature = "object-store")]
+pub(crate) use parse::nearest;
 pub use slot::Slot;
 
 use crate::error::{Result, fail};
+use crate::store::StoreOptions;
 
 /// Capability: sealing pages, generating data keys.
 pub const CAN_ENCRYPT: u32 = 1;
@@ -60,26 +66,8 @@ pub struct Config {
 pub struct Storage {
     /// `memory://`, an absolute path, `file://…`, `s3://…`, `gs://…` or `az://…`.
     pub url: String,
-    /// How long to wait for a connection.
-    pub connect_timeout: Duration,
-    /// How long to wait for an answer.
-    pub request_timeout: Duration,
-    /// Object stores: the region.
-    pub region: Option<String>,
-    /// Object stores: another address of the service.
-    pub endpoint: Option<String>,
-    /// Object stores: the profile that credentials are taken from.
-    pub profile: Option<String>,
-    /// Object stores: the role to assume.
-    pub role_arn: Option<String>,
-    /// Object stores: what the role's trust policy asks for.
-    pub external_id: Option<String>,
-    /// Azure: the storage account.
-    pub account: Option<String>,
-    /// Object stores: an absolute path of a file with credentials.
-    pub credentials_file: Option<String>,
-    /// Object stores: whether an unencrypted connection is allowed.
-    pub allow_http: bool,
+    /// What is set besides.
+    pub options: StoreOptions,
 }
 
 /// The section `cache`.
@@ -167,10 +155,6 @@ fn read(path: &Path) -> Result<String> {
 impl fmt::Debug for Storage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = self.url.split_once("://").map_or("path", |(scheme, _)| scheme);
-        f.debug_struct("Storage")
-            .field("scheme", &scheme)
-            .field("connect_timeout", &self.connect_timeout)
-            .field("request_timeout", &self.request_timeout)
-            .finish_non_exhaustive()
+        f.debug_struct("Storage").field("scheme", &scheme).field("options", &self.options).finish()
     }
 }

@@ -3,9 +3,11 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::check::{CONNECT_TIMEOUT, TIMEOUT, provider_named};
+use super::check::provider_named;
 use super::kind::ProviderKind;
 use super::parse::{RawSlot, Value, nearest};
+use super::replica::are_replicas;
+use super::rules::{self, CONNECT_TIMEOUT, TIMEOUT};
 use super::value::Section;
 use super::{CAN_ALL, CAN_DECRYPT, CAN_DERIVE, CAN_ENCRYPT, CAN_EXPORT};
 use crate::error::Result;
@@ -68,6 +70,15 @@ pub struct Slot {
     pub proxy: Option<String>,
     /// An absolute path of a file with further root certificates.
     pub ca_file: Option<String>,
+}
+
+impl Slot {
+    /// The slot's name of the key that a record names; `None` where the slot does not name it.
+    pub fn key_for(&self, key_id: &str) -> Option<&str> {
+        let named = || std::iter::once(&self.key_id).chain(&self.former_key_ids).map(String::as_str);
+        let replica = |key: &&str| self.provider == ProviderKind::AwsKms && are_replicas(key, key_id);
+        named().find(|key| *key == key_id).or_else(|| named().find(replica))
+    }
 }
 
 /// What a slot is about; addresses may carry a password, so they are left out.
@@ -170,7 +181,7 @@ fn refuse_foreign_keys(raw: &RawSlot, section: &Section<'_>, provider: &Provider
     }
     if *provider == ProviderKind::None {
         section.means_nothing("key_id", &raw.key_id, &named)?;
-        if raw.former_key_ids.as_ref().is_some_and(|list| !list.value.is_empty()) {
+        if raw.former_key_ids.as_ref().is_some_and(|list| !list.is_empty()) {
             return Err(section.wrong_here("former_key_ids means nothing for provider none: remove it"));
         }
     }
@@ -263,44 +274,36 @@ fn capabilities(raw: &RawSlot, section: &Section<'_>) -> Result<u32> {
 }
 
 fn region(raw: &RawSlot, section: &Section<'_>) -> Result<String> {
-    let region = section.text("region", &raw.region)?.unwrap_or_default();
-    if region.len() > 64 || !region.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
-        let what = "is not a region: letters, digits and '-', at most 64, such as us-east-1";
-        return Err(section.wrong("region", &raw.region, what));
+    check_region(section, &raw.region)?;
+    Ok(section.text("region", &raw.region)?.unwrap_or_default())
+}
+
+/// A region of a cloud.
+pub(super) fn check_region(section: &Section<'_>, value: &Value) -> Result<()> {
+    match section.text("region", value)? {
+        None => Ok(()),
+        Some(region) => rules::region(&region).map_err(|what| section.wrong("region", value, what)),
     }
-    Ok(region)
 }
 
 /// AWS's rule for a role and for what its trust policy may ask for.
 pub(super) fn check_role(section: &Section<'_>, role_arn: &Value, external_id: &Value) -> Result<()> {
     let role = section.text("role_arn", role_arn)?;
-    if let Some(role) = &role
-        && !(role.starts_with("arn:") && role.contains(":role/") && role.len() <= 2048)
-    {
-        let what = "is not the ARN of a role, such as arn:aws:iam::123456789012:role/name";
-        return Err(section.wrong("role_arn", role_arn, what));
+    if let Some(role) = &role {
+        rules::role(role).map_err(|what| section.wrong("role_arn", role_arn, what))?;
     }
-    let Some(id) = section.text("external_id", external_id)? else { return Ok(()) };
-    if role.is_none() {
-        let what = "means nothing without role_arn: add role_arn, or remove it";
-        return Err(section.wrong("external_id", external_id, what));
+    match section.text("external_id", external_id)? {
+        None => Ok(()),
+        Some(id) => rules::external_id(&id, role.is_some())
+            .map_err(|what| section.wrong("external_id", external_id, what)),
     }
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"_+=,.@:/-".contains(&b);
-    if !(2..=1224).contains(&id.len()) || !id.bytes().all(allowed) {
-        let what = "must have 2 to 1224 letters, digits or _+=,.@:/-, as AWS asks";
-        return Err(section.wrong("external_id", external_id, what));
-    }
-    Ok(())
 }
 
 /// An address of a service over HTTP.
 pub(super) fn check_address(section: &Section<'_>, key: &str, value: &Value) -> Result<()> {
-    let address = section.text(key, value)?;
-    let host = address.as_deref().map(|a| a.strip_prefix("https://").or_else(|| a.strip_prefix("http://")));
-    match host {
+    match section.text(key, value)? {
         None => Ok(()),
-        Some(Some(host)) if !host.is_empty() && !host.starts_with('/') => Ok(()),
-        Some(_) => Err(section.wrong(key, value, "is not an address: write it as https://host:port")),
+        Some(address) => rules::address(&address).map_err(|what| section.wrong(key, value, what)),
     }
 }
 

@@ -3,7 +3,10 @@
 mod disk;
 mod expected;
 mod memory;
+#[cfg(feature = "object-store")]
+mod object;
 mod open;
+mod options;
 mod order;
 
 use std::fmt::Debug;
@@ -14,7 +17,10 @@ use crate::name::IndexName;
 
 pub use disk::DiskStore;
 pub use memory::MemoryStore;
-pub use open::{StoreOptions, open, open_with};
+#[cfg(feature = "object-store")]
+pub use object::ObjectStore;
+pub use open::{open, open_with};
+pub use options::{StoreOptions, keys_of};
 
 /// The largest record that a store takes or gives, in bytes.
 pub const MAX_RECORD: usize = 1 << 20;
@@ -52,8 +58,9 @@ pub enum Expected<'a> {
 
 /// A place for records. Every method may be called by many threads at once.
 ///
-/// Failures are `STORAGE`, `TIMEOUT`, `ACCESS_DENIED` or `INTERNAL` besides those named; an error whose
-/// `is_outcome_unknown` is set says that the change may have happened.
+/// Failures are `STORAGE`, `TIMEOUT`, `THROTTLED`, `ACCESS_DENIED`, `CONFIG`, `UNSUPPORTED` or `INTERNAL` besides those
+/// named; an error whose `is_outcome_unknown` is set says that the change may have happened. That goes for
+/// `ALREADY_EXISTS` and `CONFLICT` too: what a server refuses may be the repetition of what it has done.
 pub trait Store: Send + Sync + Debug {
     /// The record, or `None` where there is none. `CORRUPT` for what can't be a record: larger than
     /// `MAX_RECORD`, not a regular file.
@@ -75,6 +82,12 @@ pub trait Store: Send + Sync + Debug {
         start_after: Option<&IndexName>,
         visit: &mut dyn FnMut(&IndexName) -> bool,
     ) -> Result<()>;
+
+    /// Whether `remove` can compare. Object stores can't: what expects a revision there is `UNSUPPORTED`, and a
+    /// tombstone takes the record's place.
+    fn removes_conditionally(&self) -> bool {
+        true
+    }
 
     /// Whether it may be called on threads of its caller only (no refreshing ahead).
     fn is_caller_thread_only(&self) -> bool {

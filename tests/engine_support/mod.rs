@@ -71,6 +71,8 @@ pub struct Provider {
     /// Answers for the next calls, before `behaviour`.
     next: Mutex<VecDeque<Behaviour>>,
     released: Mutex<bool>,
+    /// What those that hung answer instead of their work.
+    refusal: Mutex<Option<Status>>,
     woken: Condvar,
     pub waiting: AtomicUsize,
     pub dropped: Arc<AtomicUsize>,
@@ -91,6 +93,7 @@ impl Provider {
             behaviour: Mutex::new(Behaviour::Work),
             next: Mutex::default(),
             released: Mutex::new(false),
+            refusal: Mutex::default(),
             woken: Condvar::new(),
             waiting: AtomicUsize::new(0),
             dropped: Arc::default(),
@@ -118,6 +121,11 @@ impl Provider {
         self.woken.notify_all();
     }
 
+    /// Those that hang refuse when they are released.
+    pub fn refuse_released(&self, status: Status) {
+        *self.refusal.lock().unwrap() = Some(status);
+    }
+
     pub fn unwraps(&self) -> usize {
         self.unwraps.load(Ordering::SeqCst)
     }
@@ -143,7 +151,10 @@ impl Provider {
                 }
                 drop(released);
                 self.waiting.fetch_sub(1, Ordering::SeqCst);
-                give(reply);
+                match *self.refusal.lock().unwrap() {
+                    Some(status) => reply.error(Error::new(status, "as the test said")),
+                    None => give(reply),
+                }
             }
             Behaviour::Later => drop(std::thread::spawn(move || give(reply))),
             Behaviour::Bytes(len) => reply.bytes(&vec![0x5a; len], 0),

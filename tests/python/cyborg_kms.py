@@ -169,15 +169,16 @@ class Store(Handle):
     def delete(self, index_name):
         _call("delete_index_kms", self.pointer, c_char_p(index_name.encode()))
 
-    def list(self):
+    def list(self, start_after=None, visit=None):
+        """The names from behind one; `visit` sees each and says whether to go on."""
         names = []
 
         @NAME_CALLBACK
         def take(name, _):
             names.append(name.decode())
-            return True
+            return visit is None or visit(names[-1])
 
-        _call("list_index_kms", self.pointer, None, take, None)
+        _call("list_index_kms", self.pointer, _name_or_null(start_after), take, None)
         return names
 
 
@@ -203,6 +204,10 @@ class Engine(Handle):
     def evict(self, index_name=None):
         """Forgets the keys of one index, or of all."""
         _call("engine_evict", self.pointer, _name_or_null(index_name))
+
+    def reload(self, yaml):
+        """Another configuration."""
+        _call("engine_reload", self.pointer, c_char_p(yaml.encode()))
 
     def stats(self):
         stats = Stats(struct_size=ctypes.sizeof(Stats))

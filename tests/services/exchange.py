@@ -1,5 +1,6 @@
 """One request through the proxy: what the client asked, what the server said, and how the connection may end."""
 
+import contextlib
 import re
 import socket
 import struct
@@ -123,8 +124,10 @@ class Exchange:
 
     def forward(self):
         """The server's answer. From now on the request is applied."""
+        changes = self.request.method not in ("GET", "HEAD")
         try:
-            return ask(self.proxy.upstream, self.request)
+            with self.proxy.changing if changes else contextlib.nullcontext():
+                return ask(self.proxy.upstream, self.request)
         except (OSError, h11.ProtocolError) as error:
             raise NoAnswer(f"the server behind the proxy does not answer: {error}") from error
 
