@@ -229,6 +229,8 @@ impl std::fmt::Debug for Meanwhile {
 #[derive(Debug)]
 pub struct TestStore {
     meanwhile: Mutex<Option<Meanwhile>>,
+    /// Done once so many further reads have been answered.
+    after_gets: Mutex<Option<(usize, Meanwhile)>>,
     pub inner: Arc<dyn Store>,
     pub gets: AtomicUsize,
     pub puts: AtomicUsize,
@@ -253,6 +255,7 @@ impl TestStore {
     pub fn over(inner: Arc<dyn Store>, caller_thread_only: bool) -> Arc<TestStore> {
         Arc::new(TestStore {
             meanwhile: Mutex::new(None),
+            after_gets: Mutex::new(None),
             inner,
             gets: AtomicUsize::new(0),
             puts: AtomicUsize::new(0),
@@ -282,6 +285,23 @@ impl TestStore {
     /// Does this while the next write is under way.
     pub fn during_put(&self, meanwhile: Meanwhile) {
         *self.meanwhile.lock().unwrap() = Some(meanwhile);
+    }
+
+    /// Does this behind so many further reads, before their reader goes on.
+    pub fn after_gets(&self, reads: usize, work: impl FnOnce() + Send + 'static) {
+        *self.after_gets.lock().unwrap() = Some((reads, Meanwhile::After(Box::new(work))));
+    }
+
+    fn note_get(&self) {
+        let mut due = self.after_gets.lock().unwrap();
+        if let Some((left, _)) = due.as_mut() {
+            *left -= 1;
+        }
+        let work = due.take_if(|(left, _)| *left == 0);
+        drop(due);
+        if let Some((_, Meanwhile::Before(work) | Meanwhile::After(work))) = work {
+            work();
+        }
     }
 
     pub fn lose(&self, lost: Lost) {
@@ -352,6 +372,7 @@ impl Store for TestStore {
         }
         let found = self.inner.get(call, name);
         self.arrive(name);
+        self.note_get();
         found
     }
 
