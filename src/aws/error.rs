@@ -371,7 +371,7 @@ mod tests {
             (CredentialsError::provider_error("x"), Status::KmsUnavailable),
             (CredentialsError::unhandled("x"), Status::KmsUnavailable),
         ] {
-            assert_eq!(no_credentials(&error).status(), status, "{error}");
+            assert_eq!(credentials_error(&error).status(), status, "{error}");
             assert!(!is_refusal(&error));
         }
     }
