@@ -1,5 +1,6 @@
 //! What a call that has returned left on its thread's stack.
 
+use std::cell::Cell;
 use std::hint::black_box;
 use std::mem::MaybeUninit;
 
@@ -37,8 +38,20 @@ fn address(local: &u8) -> usize {
     std::ptr::from_ref(black_box(local)).addr()
 }
 
+thread_local! {
+    /// The thread's own stack: where its use must end, and behind its last byte. Kept, since for a process's first thread
+    /// glibc reads all of `/proc/self/maps`.
+    static STACK: Cell<Option<(usize, usize)>> = const { Cell::new(None) };
+}
+
 /// Where the thread's stack must not be used any more; `None` where `here` is on another, such as a coroutine's.
 fn end_of_stack(here: usize) -> Option<usize> {
+    let (end, behind) = STACK.get().or_else(own_stack)?;
+    STACK.set(Some((end, behind)));
+    (end..behind).contains(&here).then_some(end)
+}
+
+fn own_stack() -> Option<(usize, usize)> {
     let mut attributes = MaybeUninit::<libc::pthread_attr_t>::uninit();
     let (mut low, mut size, mut guard) = (std::ptr::null_mut(), 0, 0);
     // SAFETY: the attributes are read only where the first call has made them, and then ended; the other pointers are to
@@ -52,8 +65,7 @@ fn end_of_stack(here: usize) -> Option<usize> {
         }
     };
     let low = low.addr();
-    let is_ours = known && (low..low.saturating_add(size)).contains(&here);
-    is_ours.then(|| low.saturating_add(guard).saturating_add(MARGIN))
+    known.then(|| (low.saturating_add(guard).saturating_add(MARGIN), low.saturating_add(size)))
 }
 
 #[cfg(test)]
