@@ -92,9 +92,14 @@ impl Call {
         self.remaining() == Some(Duration::ZERO)
     }
 
+    /// Whether it is not wanted any more.
+    pub fn is_cancelled(&self) -> bool {
+        self.cancel.as_ref().is_some_and(CancelToken::is_cancelled)
+    }
+
     /// `CANCELLED` or, when the time is over, `TIMEOUT`; `what` is what was being done.
     pub fn check(&self, what: &str) -> Result<()> {
-        if self.cancel.as_ref().is_some_and(CancelToken::is_cancelled) {
+        if self.is_cancelled() {
             return Err(fail!(Cancelled, "{what}: the call was cancelled"));
         }
         match self.remaining() {
