@@ -1,10 +1,12 @@
-//! What comes with every call: how long it may take, and whether it is still wanted.
+//! What comes with every call: how long it may take, whether it is still wanted, how fast it may ask.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::error::{Result, fail};
+use crate::error::{Error, Result, fail};
+use crate::provider::Pacer;
+use crate::registry::Slot;
 
 /// How long a waiting call may take to notice that it was cancelled.
 pub(crate) const CANCEL_POLL: Duration = Duration::from_millis(10);
@@ -44,6 +46,7 @@ pub struct Call {
     deadline: Option<Instant>,
     cancel: Option<CancelToken>,
     principal: Option<Arc<str>>,
+    pacer: Option<Arc<Pacer>>,
 }
 
 impl Call {
@@ -70,6 +73,24 @@ impl Call {
     #[must_use]
     pub fn acting_for(&self, principal: &str) -> Call {
         Call { principal: Some(principal.into()), ..self.clone() }
+    }
+
+    /// The same call, whose requests to a KMS wait for their turn.
+    #[must_use]
+    pub fn paced_by(&self, pacer: &Arc<Pacer>) -> Call {
+        Call { pacer: Some(Arc::clone(pacer)), ..self.clone() }
+    }
+
+    /// Waits until a slot's KMS may be asked.
+    pub(crate) fn turn(&self, slot: &Slot) -> Result<()> {
+        self.pacer.as_ref().map_or(Ok(()), |pacer| pacer.turn(self, slot))
+    }
+
+    /// What came of asking it.
+    pub(crate) fn note_answer(&self, slot: &Slot, failure: Option<&Error>) {
+        if let Some(pacer) = &self.pacer {
+            pacer.note(slot, failure);
+        }
     }
 
     /// Who acts, where the caller has said it.

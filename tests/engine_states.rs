@@ -198,6 +198,7 @@ fn the_state_is_no_part_of_what_the_kek_authenticates() {
 fn deleting_gives_a_receipt_of_what_is_gone() {
     let bench = Bench::new("");
     let index = bench.engine.create("a", "prod").unwrap();
+    bench.clock.advance(2000);
     bench.engine.rotate("a", Rotation::Kek, None).unwrap();
     bench.engine.rotate("a", Rotation::DataKey, None).unwrap();
     let page = seal(&index, b"page").unwrap();
@@ -210,8 +211,9 @@ fn deleting_gives_a_receipt_of_what_is_gone() {
         receipt,
         json!({
             "index": "a",
-            "deleted_at": "2023-11-14T22:30:05Z",
+            "deleted_at": "2023-11-14T22:30:07Z",
             "created_at": "2023-11-14T22:30:00Z",
+            "kek_created_at": "2023-11-14T22:30:02Z",
             "kms_name": "prod",
             "provider": "external:test",
             "key_id": "k1",
@@ -280,6 +282,7 @@ fn an_index_is_described_without_a_kms() {
             "version": 4,
             "epoch": 6,
             "created_at": "2023-11-14T22:30:00Z",
+            "kek_created_at": "2023-11-14T22:30:07Z",
             "updated_at": "2023-11-14T22:30:07Z",
             "has_kek_check": true,
             "current_data_key": 2,

@@ -116,7 +116,7 @@ pub struct Record {
     pub envelope_version: u32,
     /// The KEK's wrap by the index's own slot.
     pub wrap: WrappedKek,
-    /// Unix seconds.
+    /// Unix seconds of the KEK.
     pub created_at: i64,
     /// Tells the right KEK from a wrong one; absent in what CyborgDB wrote.
     pub kek_check: Option<[u8; 32]>,
@@ -215,6 +215,11 @@ impl Record {
     /// Whether there is no index any more.
     pub fn is_tombstone(&self) -> bool {
         self.state == State::Deleted
+    }
+
+    /// Unix seconds of the index: its derivation key is as old, or the KEK, where CyborgDB made it.
+    pub fn index_created_at(&self) -> i64 {
+        self.data_key(0).map_or(self.created_at, |key| key.created_at.min(self.created_at))
     }
 
     /// The page or derivation key with this id.

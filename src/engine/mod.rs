@@ -14,6 +14,7 @@ mod refresh;
 mod scope;
 mod slots;
 mod stats;
+mod sync;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ pub use self::lifecycle::Rotation;
 pub use self::open::OpenOptions;
 pub use self::scope::ScopeOptions;
 pub use self::stats::Stats;
+pub use self::sync::SyncOptions;
 
 use self::scope::Scope;
 use crate::audit::Sink;

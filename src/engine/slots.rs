@@ -1,5 +1,6 @@
 //! Slots and their providers: which one a record names, and asking it.
 
+use std::cell::Cell;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -154,7 +155,13 @@ impl Core {
         attempt: impl Fn(&Call) -> Result<T>,
     ) -> Result<T> {
         let breaker = self.providers.breaker(slot, &self.clock);
+        // Before the time that the KMS has begins.
+        call.turn(slot)?;
+        let is_first = Cell::new(true);
         let attempt = |call: &Call| {
+            if !is_first.replace(false) {
+                call.turn(slot)?;
+            }
             let permit = breaker.admit()?;
             let start = Instant::now();
             count(&self.counters.kms_calls);
@@ -166,6 +173,7 @@ impl Core {
             if !(call.is_over() && start.elapsed() < slot.request_timeout) || result.is_ok() {
                 permit.note(&result);
             }
+            call.note_answer(slot, result.as_ref().err());
             let status = result.as_ref().err().map_or(Status::Ok, Error::status);
             self.metrics.asked(&slot.name, operation, status, start.elapsed());
             log_attempt(slot, operation, start, &result);

@@ -8,6 +8,7 @@ mod breaker;
 mod external;
 mod limit;
 mod local;
+mod pacer;
 mod retry;
 
 use std::fmt::Debug;
@@ -20,6 +21,7 @@ pub use aws_secret::AwsSecret;
 pub use breaker::{Breaker, BreakerState, Permit};
 pub use external::{External, ExternalCallbacks, Registered};
 pub use local::Local;
+pub use pacer::Pacer;
 pub use retry::with_retries;
 
 use crate::blob::{Binding, WrappedKek};

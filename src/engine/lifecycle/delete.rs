@@ -16,11 +16,12 @@ use crate::error::{Error, Result, fail};
 use crate::name::IndexName;
 
 /// What the caller can show of a deletion. Its fields are documented, and only ever added to.
-#[derive(Serialize)]
-struct Receipt<'a> {
-    index: &'a str,
+#[derive(Debug, Serialize)]
+pub(in crate::engine) struct Receipt {
+    index: String,
     deleted_at: Option<String>,
     created_at: Option<String>,
+    kek_created_at: Option<String>,
     kms_name: String,
     provider: String,
     key_id: String,
@@ -33,19 +34,42 @@ struct Receipt<'a> {
     record_sha256: String,
 }
 
-/// Removes the record in one compare-and-swap; the receipt is of what was removed.
-pub(super) fn delete(core: &Arc<Core>, call: &Call, name: &IndexName) -> Result<String> {
-    let event = || Event::new(Operation::Delete, name);
-    core.audited(call, event, |intent| delete_now(core, call, name, intent))
+impl Receipt {
+    /// As the caller gets it.
+    pub(super) fn to_json(&self) -> Result<String> {
+        serde_json::to_string(self)
+            .map_err(|error| fail!(Internal, "the receipt of index {:?}: {error}", self.index))
+    }
 }
 
-fn delete_now(core: &Arc<Core>, call: &Call, name: &IndexName, intent: &mut Intent<'_>) -> Result<String> {
+/// Removes the record in one compare-and-swap; the receipt is of what was removed. `CONFLICT` where the record is, by
+/// then, not one that `is_wanted` gone.
+pub(in crate::engine) fn delete(
+    core: &Arc<Core>,
+    call: &Call,
+    name: &IndexName,
+    is_wanted: &dyn Fn(&Record) -> bool,
+) -> Result<Receipt> {
+    let event = || Event::new(Operation::Delete, name);
+    core.audited(call, event, |intent| delete_now(core, call, name, is_wanted, intent))
+}
+
+fn delete_now(
+    core: &Arc<Core>,
+    call: &Call,
+    name: &IndexName,
+    is_wanted: &dyn Fn(&Record) -> bool,
+    intent: &mut Intent<'_>,
+) -> Result<Receipt> {
     count(&core.counters.store_writes);
     let now = core.clock.unix_seconds();
     let mut removed = None;
     let deleted = blob::change(&*core.store, call, name, now, &mut |present| {
         let record = present.ok_or_else(|| blob::no_record(name))?;
         intent.record(&record);
+        if !is_wanted(&record) {
+            return Err(fail!(Conflict, "index {name} is not to be deleted any more: it was left as it is"));
+        }
         let hash = hash_of(core, call, name, &record)?;
         removed = Some((record, hash));
         Ok(Change::Remove)
@@ -56,7 +80,7 @@ fn delete_now(core: &Arc<Core>, call: &Call, name: &IndexName, intent: &mut Inte
     deleted?;
     let (record, hash) = removed.ok_or_else(|| fail!(Internal, "index {name}: nothing was deleted"))?;
     core.note_change(name, &record, "an index was deleted");
-    receipt(name, record, hash, now)
+    Ok(receipt(name, record, hash, now))
 }
 
 /// SHA-256 of the record as it is stored. Where that is not `record` any more the write would not happen either.
@@ -72,11 +96,12 @@ fn hash_of(core: &Core, call: &Call, name: &IndexName, record: &Record) -> Resul
     Ok(Sha256::digest(&stored.bytes).into())
 }
 
-fn receipt(name: &IndexName, record: Record, hash: [u8; 32], now: i64) -> Result<String> {
-    let receipt = Receipt {
-        index: name.as_str(),
+fn receipt(name: &IndexName, record: Record, hash: [u8; 32], now: i64) -> Receipt {
+    Receipt {
+        index: name.as_str().to_owned(),
         deleted_at: rfc3339(now),
-        created_at: rfc3339(record.created_at),
+        created_at: rfc3339(record.index_created_at()),
+        kek_created_at: rfc3339(record.created_at),
         kms_name: record.wrap.kms_name,
         provider: record.wrap.provider,
         key_id: record.wrap.key_id,
@@ -87,6 +112,5 @@ fn receipt(name: &IndexName, record: Record, hash: [u8; 32], now: i64) -> Result
         former_keks: record.former_keks.iter().map(|former| former.last_version).collect(),
         recipients: record.recipients.into_iter().map(|wrap| wrap.kms_name).collect(),
         record_sha256: Base64::encode_string(&hash),
-    };
-    serde_json::to_string(&receipt).map_err(|error| fail!(Internal, "the receipt of index {name}: {error}"))
+    }
 }

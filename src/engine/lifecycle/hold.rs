@@ -25,6 +25,11 @@ pub(super) trait Work {
     /// What the record alone forbids; before a KMS is asked.
     fn check(&self, core: &Core, name: &IndexName, record: &Record) -> Result<()>;
 
+    /// The record as it is to be opened.
+    fn found(&self, _core: &Core, _name: &IndexName, record: Record) -> Record {
+        record
+    }
+
     /// The record that takes the place of the one that is held. `replaced`, `kek_check`, epoch and MAC are done here.
     fn next(&self, core: &Core, call: &Call, name: &IndexName, held: &Held) -> Result<Next>;
 }
@@ -130,7 +135,8 @@ impl Attempt<'_> {
         self.work.check(core, name, &record)?;
         let given = self.given.filter(|_| record.wrap.provider == "none");
         let loader = Loader::new(core, given, self.work.operation());
-        let (keys, wrap) = loader.keys(self.call, name, Arc::new(record), before.keys.as_deref())?;
+        let record = Arc::new(self.work.found(core, name, record));
+        let (keys, wrap) = loader.keys(self.call, name, record, before.keys.as_deref())?;
         let held = Held { keys, wrap };
         let next = self.work.next(core, self.call, name, &held)?;
         let keys = prove(core, name, &held, next)?;

@@ -4,13 +4,17 @@ mod delete;
 mod describe;
 mod hold;
 mod memory;
+mod mend;
 mod retire;
 mod rotate;
 mod state;
 mod time;
 mod under;
 
+pub(super) use delete::{Receipt, delete};
+pub(super) use mend::Mend;
 pub use rotate::Rotation;
+pub(super) use time::rfc3339;
 
 use super::Engine;
 use crate::error::Result;
@@ -77,7 +81,7 @@ impl Engine {
 
     /// Deletes at once: the wrapped keys are gone. Gives a receipt as JSON (`docs/operating.md`).
     pub fn delete(&self, name: &str) -> Result<String> {
-        delete::delete(self.core(), &self.call(), &IndexName::new(name)?)
+        delete(self.core(), &self.call(), &IndexName::new(name)?, &|_| true)?.to_json()
     }
 
     /// What is stored of an index, as JSON (`docs/operating.md`); no KMS is asked.

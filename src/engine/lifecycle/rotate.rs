@@ -196,6 +196,8 @@ impl Rotate<'_> {
         let last_version = last_version(&record);
         let wrapped = former_kek(&core.arena, name, last_version, old, &kek)?;
         record.former_keks.push(FormerKek { last_version, wrapped });
+        // Of the KEK, as with CyborgDB; data key 0 still tells how old the index is.
+        record.created_at = core.clock.unix_seconds();
         record.envelope_version = next_version(name, last_version)?;
         Ok(Next { record, kek, capabilities: custody.capabilities })
     }

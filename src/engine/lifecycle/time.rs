@@ -6,7 +6,7 @@ use std::time::{Duration, UNIX_EPOCH};
 const LAST: i64 = 253_402_300_799;
 
 /// RFC 3339 in UTC; `None` before 1970 and after 9999, which no writer of ours stores.
-pub(super) fn rfc3339(unix_seconds: i64) -> Option<String> {
+pub(in crate::engine) fn rfc3339(unix_seconds: i64) -> Option<String> {
     let seconds = u64::try_from(unix_seconds).ok().filter(|_| unix_seconds <= LAST)?;
     Some(humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(seconds)).to_string())
 }
