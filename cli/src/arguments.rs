@@ -38,7 +38,7 @@ pub struct Common {
     /// Who acts, for the audit log
     #[arg(long, global = true, value_name = "NAME")]
     pub principal: Option<String>,
-    /// How long each call of the engine may take, such as 30s; else as long as the configuration lets it
+    /// How long it may take, such as 30s (check: for each slot); else as long as the configuration lets it
     #[arg(long, global = true, value_name = "DURATION", value_parser = duration)]
     pub timeout: Option<Duration>,
     /// The library's log lines on standard error, up to this level
@@ -114,6 +114,8 @@ pub enum Command {
         #[command(flatten)]
         key: OwnKey,
     },
+    /// Bring each index in order: wrap anew what drifted, rotate and delete what is due
+    Sync(Sync),
     /// Refuse every use of an index
     Disable {
         /// The index
@@ -199,6 +201,20 @@ pub struct Rotate {
     /// The new KEK, where provider none has it from now on: 32 bytes as for --key-file
     #[arg(long, value_name = "FILE")]
     pub new_key_file: Option<PathBuf>,
+}
+
+/// `sync`.
+#[derive(Debug, Args)]
+pub struct Sync {
+    /// Say what would be done, and do nothing; no KMS is asked
+    #[arg(long)]
+    pub dry_run: bool,
+    /// How many indexes at once: 1 to 256
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub concurrency: u32,
+    /// Requests a second to the KMS of each slot; else the slot's requests_per_second
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub rate: Option<u32>,
 }
 
 /// One of the three.

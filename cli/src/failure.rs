@@ -83,6 +83,15 @@ pub fn of_change(error: Error, index: &str) -> Failure {
     })
 }
 
+/// A receipt could not be written to standard output, and there is no second one: the error has it.
+pub fn receipt_lost(failure: Failure, what: &str, receipt: &str) -> Failure {
+    let why = match &failure {
+        Failure::Closed => "standard output was closed",
+        Failure::Error(error) => error.message(),
+    };
+    failed(Status::Storage, format!("{what}, keep the receipt from here ({why}): {receipt}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

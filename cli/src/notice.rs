@@ -1,10 +1,12 @@
 //! What goes to standard error: errors, log lines, questions. As JSON, a line each, with `--json`.
 
 use std::io::Write as _;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use cyborg_kms::error::Error;
 use cyborg_kms::log::{self, Level};
+use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
 use crate::arguments::LogLevel;
@@ -12,6 +14,7 @@ use crate::failure;
 use crate::output::plain;
 
 static JSON: AtomicBool = AtomicBool::new(false);
+static BAR: OnceLock<ProgressBar> = OnceLock::new();
 
 /// Has the library's log lines written, up to `level`.
 pub fn start(level: LogLevel, json: bool) {
@@ -33,8 +36,20 @@ pub fn warning(message: &str) {
 }
 
 fn write(text: &str) {
-    // There is no other place to tell that this can't be written.
-    let _ = writeln!(std::io::stderr(), "{text}");
+    let print = || {
+        // There is no other place to tell that this can't be written.
+        let _ = writeln!(std::io::stderr(), "{text}");
+    };
+    match BAR.get() {
+        Some(bar) => bar.suspend(print),
+        None => print(),
+    }
+}
+
+/// From now on lines are written above this bar.
+pub fn stay_above(bar: &ProgressBar) {
+    // A command has one.
+    let _ = BAR.set(bar.clone());
 }
 
 fn line(level: Level, target: &str, message: &str, fields: &str) {

@@ -1,6 +1,7 @@
 //! An engine, opened for one command, that Ctrl-C ends.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use cyborg_kms::engine::{Engine, ScopeOptions};
@@ -38,6 +39,15 @@ pub struct Session {
     pub engine: Arc<Engine>,
     /// What the engine was opened with.
     pub settings: Settings,
+    stop: Arc<Stop>,
+}
+
+/// What signals ask for.
+#[derive(Debug, Default)]
+struct Stop {
+    /// The command looks for it, and comes to an end by itself: the first signal is no cancellation.
+    is_watched: AtomicBool,
+    is_wanted: AtomicBool,
 }
 
 impl Session {
@@ -46,9 +56,9 @@ impl Session {
         let settings = Settings::read(common)?;
         let engine = Engine::open(&settings.path)?;
         let options = ScopeOptions { deadline: common.timeout, principal: common.principal.clone() };
-        let engine = Arc::new(engine.scope(options));
-        end_on_signals(Arc::downgrade(&engine))?;
-        Ok(Session { engine, settings })
+        let (engine, stop) = (Arc::new(engine.scope(options)), Arc::default());
+        end_on_signals(Arc::downgrade(&engine), Arc::clone(&stop))?;
+        Ok(Session { engine, settings, stop })
     }
 
     /// The same for what has to do with records.
@@ -67,14 +77,25 @@ impl Session {
         Ok(session)
     }
 
+    /// From now on the first signal lets what is under way end well; the caller looks whether it `is_to_stop`.
+    pub fn watch(&self) {
+        self.stop.is_watched.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether a signal has come.
+    pub fn is_to_stop(&self) -> bool {
+        self.stop.is_wanted.load(Ordering::SeqCst)
+    }
+
     /// What is stored of an index, or nothing where that can't be read: what was done is done.
     pub fn now(&self, index: &str) -> Option<Value> {
         serde_json::from_str(&self.engine.describe(index).ok()?).ok()
     }
 }
 
-/// The first signal cancels, so that the command can say what was done; the second ends the process.
-fn end_on_signals(engine: Weak<Engine>) -> Outcome {
+/// The first signal cancels, so that the command can say what was done; the next ends the process. Where the command
+/// watches for it, the first lets it come to its end, and the second cancels.
+fn end_on_signals(engine: Weak<Engine>, stop: Arc<Stop>) -> Outcome {
     let cannot = |error: std::io::Error| -> Failure {
         Error::new(
             Status::Internal,
@@ -86,10 +107,15 @@ fn end_on_signals(engine: Weak<Engine>) -> Outcome {
     let wait = move || {
         let mut signals = signals.forever();
         if signals.next().is_some() {
-            notice::warning("interrupted: ending what is under way; once more ends at once");
-            if let Some(engine) = engine.upgrade() {
-                engine.cancel();
-            }
+            stop.is_wanted.store(true, Ordering::SeqCst);
+        }
+        if stop.is_watched.load(Ordering::SeqCst) {
+            notice::warning("interrupted: waiting for what is under way; once more cancels it");
+            signals.next();
+        }
+        notice::warning("interrupted: ending what is under way; once more ends at once");
+        if let Some(engine) = engine.upgrade() {
+            engine.cancel();
         }
         if signals.next().is_some() {
             signal_hook::low_level::exit(exit_code(Status::Cancelled).into());

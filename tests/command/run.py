@@ -7,7 +7,7 @@ from tests.python.runner import run
 
 from .place import COMMAND, Place
 
-MODULES = ("subcommands", "own_keys", "refusals", "processes", "pages")
+MODULES = ("subcommands", "own_keys", "refusals", "processes", "sync", "pages")
 
 
 def main():

@@ -2,10 +2,8 @@
 
 use std::io::{BufRead, Read};
 
-use cyborg_kms::error::Status;
-
 use crate::arguments::Common;
-use crate::failure::{Failure, Outcome, failed, of_change, usage};
+use crate::failure::{Outcome, of_change, receipt_lost, usage};
 use crate::session::Session;
 use crate::{notice, output};
 
@@ -20,8 +18,8 @@ pub fn delete(common: &Common, index: &str, yes: bool) -> Outcome {
     }
     let session = Session::open_with_records(common)?;
     let receipt = session.engine.delete(index).map_err(|error| of_change(error, index))?;
-    let written = output::write(format!("{receipt}\n").as_bytes());
-    written.map_err(|failure| lost(index, &receipt, failure))
+    let what = format!("index {index:?} is deleted");
+    output::write(format!("{receipt}\n").as_bytes()).map_err(|failure| receipt_lost(failure, &what, &receipt))
 }
 
 fn confirm(index: &str) -> Outcome {
@@ -36,18 +34,4 @@ fn confirm(index: &str) -> Outcome {
         )));
     }
     Ok(())
-}
-
-/// There is no second receipt.
-fn lost(index: &str, receipt: &str, failure: Failure) -> Failure {
-    let why = match failure {
-        Failure::Closed => "it was closed".to_owned(),
-        Failure::Error(error) => error.message().to_owned(),
-    };
-    failed(
-        Status::Storage,
-        format!(
-            "index {index:?} is deleted, but its receipt could not be written to standard output ({why}): {receipt}"
-        ),
-    )
 }

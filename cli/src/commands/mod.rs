@@ -10,6 +10,7 @@ mod retire;
 mod rotate;
 mod slots;
 mod state;
+mod sync;
 
 use crate::arguments::{Arguments, Command};
 use crate::failure::Outcome;
@@ -27,6 +28,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
         Command::Rotate(rotation) => rotate::rotate(common, rotation),
         Command::RetireDataKey { index, id, key } => retire::data_key(common, index, *id, key),
         Command::RetireKek { index, version, key } => retire::kek(common, index, *version, key),
+        Command::Sync(asked) => sync::sync(common, asked),
         Command::Disable { index } => state::disable(common, index),
         Command::Enable { index } => state::enable(common, index),
         Command::ScheduleDeletion { index, hours } => state::schedule_deletion(common, index, *hours),
