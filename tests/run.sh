@@ -3,7 +3,7 @@
 # fails. A failed step does not stop the others.
 . "$(dirname "$0")/../scripts/common.sh"
 
-ALL=(rust_format c_format header schema clippy rust rust_core install symbols version c_tests sanitizers valgrind
+ALL=(rust_format c_format header schema clippy rust rust_core command install symbols version c_tests sanitizers valgrind
     packages interop memory crash storage services stores fuzz snippets sqlite_store reencrypt demo)
 [ $# -gt 0 ] || set -- "${ALL[@]}"
 

@@ -1,6 +1,6 @@
 //! What goes to standard error: errors, log lines, questions. As JSON, a line each, with `--json`.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -69,8 +69,12 @@ fn line(level: Level, target: &str, message: &str, fields: &str) {
     write(&format!("{name}: {}{}", plain(message), plain(&fields)));
 }
 
-/// A question, which the answer stands behind.
+/// A question. On a terminal the answer stands behind it.
 pub fn ask(question: &str) {
+    if JSON.load(Ordering::Relaxed) {
+        return warning(question);
+    }
+    let end = if std::io::stdin().is_terminal() { " " } else { "\n" };
     let mut to = std::io::stderr();
-    let _ = write!(to, "{question}").and_then(|()| to.flush());
+    let _ = write!(to, "{question}{end}").and_then(|()| to.flush());
 }

@@ -12,7 +12,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 COMMAND = pathlib.Path(
     os.environ.get("CYBORG_KMS_COMMAND")
     or pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug" / "cyborg-kms"
-)
+).absolute()
 PATIENCE = 60  # seconds; for what must not hang
 
 CONFIG = """\
@@ -68,7 +68,7 @@ class Place:
     def __enter__(self):
         self.temporary = tempfile.TemporaryDirectory()
         self.folder = pathlib.Path(self.temporary.name)
-        self.printed, self.keys = [], []
+        self.printed, self.keys, self.variables = [], [], {}
         self.write("cyborg_kms.yaml", CONFIG)
         self.key("audit.key")
         return self
@@ -101,7 +101,7 @@ class Place:
     def environment(self, **more):
         """The caller's, without what would lead the command elsewhere."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("CYBORG_", "AWS_"))}
-        return kept | {"PATH": f"{COMMAND.parent}:{kept['PATH']}"} | more
+        return kept | {"PATH": f"{COMMAND.parent}:{kept['PATH']}"} | self.variables | more
 
     def start(self, *arguments, before=(), env=None, **options):
         """The command, under way; `before`: what runs it."""

@@ -149,8 +149,8 @@ def test_deleting_asks_for_the_name(place):
         result = place.run("delete", "orders", stdin=answer)
         assert (result.code, result.out) == (2, "") and "nothing was deleted" in result.err, result
     result = place.run("delete", "orders", "--json", stdin=b"no\n")
-    question, _, error = result.err.partition("to go on: ")
-    assert json.loads(error)["error"]["status"] == "INVALID_ARGUMENT" and '"orders"' in question, result
+    question = json.loads(result.err.splitlines()[0])["log"]["message"]
+    assert result.error()["status"] == "INVALID_ARGUMENT" and '"orders"' in question, result
     assert place.ok("list") == "orders\n"
 
 

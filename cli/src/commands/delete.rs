@@ -24,7 +24,7 @@ pub fn delete(common: &Common, index: &str, yes: bool) -> Outcome {
 
 fn confirm(index: &str) -> Outcome {
     notice::ask(&format!(
-        "Deleting index {index:?} for good: nothing opens its pages any more. Type its name to go on: "
+        "Deleting index {index:?} for good: nothing opens its pages any more. Type its name to go on:"
     ));
     let mut answer = String::new();
     let read = std::io::stdin().lock().take(MAX_ANSWER).read_line(&mut answer);
