@@ -1,15 +1,18 @@
 # Each target can be run again; what it installs it says, and it ends with a clear line.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench size soak header fmt lint clean
+.PHONY: help setup demo demo-aws test bench size soak header fmt lint clean
 
 help: ## this list
-	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 16
+	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 16
 
 setup: ## installs what the tests need: Debian packages, build/venv (PyPI), build/tools (cbindgen)
 	@scripts/setup.sh
 
 demo: ## builds the core and runs a C program that keeps its pages encrypted; installs nothing
 	@scripts/demo.sh
+
+demo-aws: ## two machines share an index through S3 and KMS (LocalStack, on this machine), until its key is disabled
+	@scripts/demo_aws.sh
 
 test: ## every test, after `setup`; one line for each step, logs in build/logs
 	@tests/run.sh
@@ -28,7 +31,7 @@ header: ## include/cyborg_kms.h and tests/c/exports.txt anew, from src/ffi
 	@scripts/exports.sh include/cyborg_kms.h >tests/c/exports.txt
 	@echo "Made include/cyborg_kms.h and tests/c/exports.txt."
 
-fmt: ## formats Rust and C
+fmt: ## formats Rust, C and Go
 	@scripts/lint.sh fix
 
 lint: ## format and clippy, as `test` checks them

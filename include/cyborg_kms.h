@@ -346,13 +346,17 @@ typedef struct {
 extern "C" {
 #endif // __cplusplus
 
-// Opens an index without blocking; the callback runs once and owns what it gets.
+// Opens an index on a thread of the library, as `cyborg_kms_index_open_with_options` does. Returns at once.
 //
-// In this version it runs on this thread, at once, with `UNSUPPORTED`. A NULL callback: nothing.
+// `callback`: runs once, on a library thread, and owns the index (`cyborg_kms_index_free`) or the error that it gets;
+// also for what is wrong with the arguments, and with `CANCELLED` where the engine is freed or its scope cancelled
+// meanwhile. Where the system gives no thread it runs on this one. A NULL callback: nothing. It may use and free what
+// it got and start further openings; what it does holds up one of 64 threads.
+// Any thread. A store with `CYBORG_KMS_STORE_CALLER_THREAD`: `UNSUPPORTED`.
 //
 // Pointers:
 // `engine` is NULL or has not been freed; `index_name` is NULL or NUL-terminated; `options` is NULL or points to
-// `struct_size` bytes; `callback` may be called with `user_data`.
+// `struct_size` bytes; `callback` may be called with `user_data` on another thread.
 void cyborg_kms_index_open_async(cyborg_kms_engine *engine,
                                  const char *index_name,
                                  const cyborg_kms_open_options *options,
@@ -656,9 +660,12 @@ cyborg_kms_engine *cyborg_kms_engine_retain(cyborg_kms_engine *engine);
 // `engine` is NULL or has not been freed, and no other call uses this reference; it is not used again.
 void cyborg_kms_engine_free(cyborg_kms_engine *engine);
 
-// The same engine with settings of its own: deadline, principal, cancelling.
+// The same engine with settings of its own: everything called through the scope has its deadline and its principal,
+// and can be cancelled. A scope costs little: one for each request of a server's will do.
 //
-// `UNSUPPORTED` in this version, whatever the options.
+// `options`: `deadline_ms` for each whole call, retries included; what is 0 or NULL is as in `engine`, which may be a
+// scope itself. `out`: gets an engine of the caller's: `cyborg_kms_engine_free`. Index handles that are opened through
+// it are not bound to it. Any thread. Returns `INVALID_ARGUMENT` (NULL, not UTF-8, a `struct_size` of another library).
 //
 // Pointers:
 // `engine` is NULL or has not been freed; `options` is NULL or points to `struct_size` bytes; `out` is NULL or a valid
@@ -668,9 +675,10 @@ cyborg_kms_status cyborg_kms_engine_scope(cyborg_kms_engine *engine,
                                           cyborg_kms_engine **out,
                                           cyborg_kms_error **error);
 
-// Ends the calls through a scope, under way and to come, with `CANCELLED`.
+// Ends the calls through a scope, under way and to come, with `CANCELLED`: at once, or where a callback is under way
+// within hundredths of a second. What a change had come to when it was cancelled, an open or describe tells.
 //
-// As there are no scopes in this version, it does nothing.
+// An engine that is no scope goes on; NULL does nothing. Any thread.
 //
 // Pointers:
 // `scope` is NULL or has not been freed.
@@ -724,9 +732,10 @@ cyborg_kms_status cyborg_kms_engine_stats(cyborg_kms_engine *engine,
                                           cyborg_kms_stats *out,
                                           cyborg_kms_error **error);
 
-// The counters, latencies and breaker states as OpenMetrics text.
+// Counters, latencies and breaker states as OpenMetrics 1.0 text (`docs/operating.md` lists them).
 //
-// `UNSUPPORTED` in this version; `cyborg_kms_engine_stats` has the counters.
+// `out`: gets UTF-8 text of the caller's, not NUL-terminated: `cyborg_kms_buffer_free`. Any thread; takes as long as a
+// look at every cached index. Returns `INVALID_ARGUMENT` (NULL).
 //
 // Pointers:
 // `engine` is NULL or has not been freed; `out` is NULL or a valid place; `error` is NULL or a valid place.

@@ -28,5 +28,15 @@ if [ "$("$BUILD/tools/bin/cargo-fuzz" --version 2>/dev/null)" != "cargo-fuzz $CA
     say "Installing from crates.io into build/tools: cargo-fuzz $CARGO_FUZZ_VERSION (about a minute)"
     cargo install --quiet --locked --root "$BUILD/tools" --target-dir "$CARGO_TARGET_DIR/tools" "cargo-fuzz@$CARGO_FUZZ_VERSION"
 fi
+# What tests the package for Node, and what it needs.
+if ! cat bindings/node/package.json bindings/node/package-lock.json | cmp -s - "$BUILD/node/installed.txt"; then
+    say "Installing from npm into build/node: koffi, typescript and @types/node"
+    rm -rf "$BUILD/node"
+    mkdir -p "$BUILD/node"
+    cp bindings/node/package.json bindings/node/package-lock.json "$BUILD/node"
+    npm ci --prefix "$BUILD/node" --ignore-scripts --no-audit --no-fund --no-progress >"$BUILD/logs/install_node.log" 2>&1 ||
+        { tail -n 20 "$BUILD/logs/install_node.log" >&2; die "the tools for the Node package could not be installed"; }
+    cat bindings/node/package.json bindings/node/package-lock.json >"$BUILD/node/installed.txt"
+fi
 scripts/services.sh
 say "Set-up: everything that the tests need is there."

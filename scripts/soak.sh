@@ -9,7 +9,7 @@ tests/run.sh install c_tests
 while [ $SECONDS -lt $end ]; do
     rounds=$((rounds + 1))
     say "Round $rounds, $(((end - SECONDS) / 60)) minutes left"
-    PROPTEST_CASES=20000 cargo test --locked --workspace --quiet
+    PROPTEST_CASES=20000 cargo test --locked --quiet "${LOCAL_FEATURES[@]}"
     FUZZ_SECONDS=120 bash tests/steps/fuzz.sh
     KILLS=1000 bash tests/steps/crash.sh
     ctest --test-dir "$BUILD/c_tests" --output-on-failure --repeat until-fail:10 --tests-regex 'processes|provider|store'

@@ -40,6 +40,14 @@ impl Error {
         }
     }
 
+    /// What `fail!` makes. A function of its own, out of the way: there are a thousand errors, each rare, and their code
+    /// would be a tenth of the library.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn formatted(status: Status, message: fmt::Arguments<'_>) -> Error {
+        Error::new(status, message.to_string())
+    }
+
     /// The same error with what was being done in front of its message.
     #[must_use]
     pub fn context(mut self, what: impl fmt::Display) -> Error {
@@ -153,7 +161,7 @@ impl std::error::Error for Error {}
 /// Shorthand for the constructors that nearly every module needs.
 macro_rules! fail {
     ($status:ident, $($format:tt)+) => {
-        $crate::error::Error::new($crate::error::Status::$status, format!($($format)+))
+        $crate::error::Error::formatted($crate::error::Status::$status, format_args!($($format)+))
     };
 }
 pub(crate) use fail;

@@ -343,6 +343,41 @@ fn after_a_lost_answer_the_record_tells() {
 }
 
 #[test]
+fn a_silent_kms_does_not_keep_a_disabled_index_going() {
+    let stale = "cache: {stale_if_unavailable: 1h}\n";
+    let bench = Bench::new(stale);
+    let index = bench.engine.create("a", "prod").unwrap();
+    let page = seal(&index, b"page").unwrap();
+    let other = bench.restart_with(stale);
+    let elsewhere = other.open_index("a").unwrap();
+    bench.provider.set(Behaviour::Fail(Status::KmsUnavailable));
+    bench.clock.advance(61_000);
+    assert_eq!(open(&index, &page).unwrap(), b"page", "the KMS is silent");
+    bench.engine.disable("a").unwrap();
+    assert_refuses(&index, &page, Status::KeyDisabled);
+    // The other process reads the record at its next refresh, whatever the KMS says. One may be under way that read it
+    // before.
+    until("the other process reads the record", || {
+        bench.clock.advance(61_000);
+        status(seal(&elsewhere, b"x").map(drop)) == Status::KeyDisabled
+    });
+    assert_refuses(&elsewhere, &page, Status::KeyDisabled);
+
+    bench.provider.set(Behaviour::Work);
+    bench.engine.enable("a").unwrap();
+    seal(&index, b"x").unwrap();
+    bench.provider.set(Behaviour::Fail(Status::KmsUnavailable));
+    bench.clock.advance(61_000);
+    seal(&index, b"served beyond its lifetime").unwrap();
+    // Keys that are served stale are in use: a rotation hands them its new ones.
+    bench.provider.set(Behaviour::Work);
+    bench.engine.rotate("a", Rotation::DataKey, None).unwrap();
+    bench.provider.set(Behaviour::Fail(Status::AccessDenied));
+    seal(&index, b"x").unwrap();
+    assert_eq!(index.data_key_id(), 2);
+}
+
+#[test]
 fn a_load_under_way_does_not_bring_back_what_was_disabled() {
     let bench = Bench::new("");
     bench.cold("a");

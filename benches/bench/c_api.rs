@@ -196,7 +196,12 @@ impl Index {
 impl Store {
     /// `cyborg_kms_store_open`
     pub fn open(root: &Path) -> Store {
-        let (url, mut out) = (text(root.to_str().expect("a UTF-8 path")), null_mut());
+        Store::open_url(root.to_str().expect("a UTF-8 path"))
+    }
+
+    /// The same by a URL.
+    pub fn open_url(url: &str) -> Store {
+        let (url, mut out) = (text(url), null_mut());
         call!(cyborg_kms_store_open(url.as_ptr(), &raw mut out));
         Store(out)
     }

@@ -1,11 +1,16 @@
 /* pagestore write CONFIG FILE             creates FILE and writes 1,000 pages to it
+ * pagestore read CONFIG FILE              reads them all
+ * pagestore watch CONFIG FILE             the same, then page after page until the key's owner says no
  * pagestore verify CONFIG FILE KEY_FILE   in another process: reads them all, then attacks the file
  */
+#define _POSIX_C_SOURCE 200809L
+
 #include "attacks.h"
 #include "pagestore.h"
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #define PAGES 1000
 #define INDEX_NAME "accounts"
@@ -105,6 +110,37 @@ static int run_verify(const char *config, const char *path) {
     return status;
 }
 
+/* --- a process that is still there when the key is disabled -------------------------------------------- */
+
+static void read_on(pagestore *store, pagestore_failure *failure) {
+    uint8_t page[PAGESTORE_PAGE_LEN];
+    const struct timespec pause = {.tv_nsec = 1000 * 1000};
+    for (unsigned long reads = 0; pagestore_read(store, reads % PAGES, page, failure); reads++)
+        nanosleep(&pause, NULL);
+}
+
+/* Success is that the key was disabled. */
+static int run_watch(const char *config, const char *path) {
+    cyborg_kms_engine *engine = open_engine(config);
+    if (engine == NULL)
+        return 1;
+    pagestore *store = NULL;
+    pagestore_failure failure;
+    int status = 1;
+    if (!pagestore_open(engine, path, &store, &failure) || !verify_pages(store, &failure)) {
+        report("read the pages", &failure);
+    } else {
+        printf("  Opened the store: all %d pages decrypt; reading on.\n", PAGES);
+        fflush(stdout);
+        read_on(store, &failure);
+        printf("  Reading ended: %s: %s\n", cyborg_kms_status_name(failure.status), failure.message);
+        status = failure.status != CYBORG_KMS_KEY_DISABLED;
+    }
+    pagestore_close(store);
+    cyborg_kms_engine_free(engine);
+    return status;
+}
+
 static int run_attacks(const char *config, const char *path, const char *key_file) {
     unsigned failed = 0;
     failed += !attack_read_plaintext(path, PLAINTEXT);
@@ -121,6 +157,11 @@ int main(int argc, char **argv) {
         return run_write(argv[2], argv[3]);
     if (argc == 5 && strcmp(argv[1], "verify") == 0)
         return run_verify(argv[2], argv[3]) || run_attacks(argv[2], argv[3], argv[4]);
-    fprintf(stderr, "usage: %s write CONFIG FILE\n       %s verify CONFIG FILE KEY_FILE\n", argv[0], argv[0]);
+    if (argc == 4 && strcmp(argv[1], "read") == 0)
+        return run_verify(argv[2], argv[3]);
+    if (argc == 4 && strcmp(argv[1], "watch") == 0)
+        return run_watch(argv[2], argv[3]);
+    fprintf(stderr, "usage: %s write|read|watch CONFIG FILE\n       %s verify CONFIG FILE KEY_FILE\n",
+            argv[0], argv[0]);
     return 2;
 }

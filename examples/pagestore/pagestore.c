@@ -17,10 +17,10 @@
 
 #include "pagestore.h"
 
+#include "files.h"
+
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,28 +65,6 @@ struct pagestore {
     cyborg_kms_index *index;
 };
 
-/* --- failures ------------------------------------------------------------------------------------------ */
-
-static bool fail(pagestore_failure *failure, cyborg_kms_status status, const char *format, ...) {
-    va_list arguments;
-    va_start(arguments, format);
-    failure->status = status;
-    vsnprintf(failure->message, sizeof failure->message, format, arguments);
-    va_end(arguments);
-    return false;
-}
-
-static bool fail_errno(pagestore_failure *failure, const char *what) {
-    return fail(failure, CYBORG_KMS_STORAGE, "%s: %s", what, strerror(errno));
-}
-
-/* Takes the library's error over. */
-static bool fail_library(pagestore_failure *failure, cyborg_kms_error *error) {
-    fail(failure, cyborg_kms_error_status(error), "%s", cyborg_kms_error_message(error));
-    cyborg_kms_error_free(error);
-    return false;
-}
-
 static bool fail_end(pagestore_failure *failure, uint64_t page_number) {
     return fail(failure, CYBORG_KMS_CORRUPT, "the page file ends within page %llu",
                 (unsigned long long)page_number);
@@ -104,55 +82,6 @@ uint64_t pagestore_overhead_offset(uint64_t page_number) {
 
 uint64_t pagestore_page_offset(uint64_t page_number) {
     return group_offset(page_number) + (1 + page_number % PAGES_IN_GROUP) * PAGESTORE_PAGE_LEN;
-}
-
-static bool write_all(int file, const void *data, size_t len, uint64_t offset, pagestore_failure *failure) {
-    const uint8_t *bytes = data;
-    while (len > 0) {
-        ssize_t written = pwrite(file, bytes, len, (off_t)offset);
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written < 0)
-            return fail_errno(failure, "write to the page file");
-        bytes += written;
-        offset += (uint64_t)written;
-        len -= (size_t)written;
-    }
-    return true;
-}
-
-/* Reads up to len bytes: fewer only where the file ends. */
-static bool read_up_to(int file, void *data, size_t len, uint64_t offset, size_t *got,
-                       pagestore_failure *failure) {
-    uint8_t *bytes = data;
-    *got = 0;
-    while (*got < len) {
-        ssize_t count = pread(file, bytes + *got, len - *got, (off_t)(offset + *got));
-        if (count < 0 && errno == EINTR)
-            continue;
-        if (count < 0)
-            return fail_errno(failure, "read from the page file");
-        if (count == 0)
-            return true;
-        *got += (size_t)count;
-    }
-    return true;
-}
-
-/* A new file is there for sure only when its directory is on disk, too. */
-static bool sync_directory(const char *path, pagestore_failure *failure) {
-    char *copy = strdup(path); /* dirname writes to what it is given */
-    if (copy == NULL)
-        return fail_errno(failure, "sync the directory");
-    int directory = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    free(copy);
-    if (directory < 0)
-        return fail_errno(failure, "open the directory to sync it");
-    bool synced = fsync(directory) == 0;
-    if (!synced)
-        fail_errno(failure, "sync the directory");
-    close(directory);
-    return synced;
 }
 
 static bool write_header(pagestore *store, const char *path, pagestore_failure *failure) {

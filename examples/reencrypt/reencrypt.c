@@ -2,23 +2,12 @@
 
 #include "reencrypt.h"
 
+#include "files.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-static bool fail(pagestore_failure *failure, cyborg_kms_status status, const char *message) {
-    failure->status = status;
-    snprintf(failure->message, sizeof failure->message, "%s", message);
-    return false;
-}
-
-/* Takes the library's error over. */
-static bool fail_library(pagestore_failure *failure, cyborg_kms_error *error) {
-    fail(failure, cyborg_kms_error_status(error), cyborg_kms_error_message(error));
-    cyborg_kms_error_free(error);
-    return false;
-}
 
 /* --- the key ------------------------------------------------------------------------------------------- */
 

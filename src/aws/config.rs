@@ -9,7 +9,7 @@ use aws_config::retry::RetryConfig;
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
 use super::lasting::Lasting;
@@ -103,7 +103,9 @@ pub async fn sdk_config(access: &Access, http: SharedHttpClient) -> Result<SdkCo
         .read_timeout(access.request_timeout)
         .operation_attempt_timeout(access.request_timeout)
         .build();
-    let cache = IdentityCache::lazy().buffer_time(REFRESH_BEFORE_END).load_timeout(access.request_timeout);
+    // Credentials have a time-out of their own (`Lasting`), which says what it is.
+    let cache =
+        IdentityCache::lazy().buffer_time(REFRESH_BEFORE_END).load_timeout(access.request_timeout * 2);
     let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
         .http_client(http.clone())
         .timeout_config(timeouts)
@@ -123,11 +125,23 @@ pub async fn sdk_config(access: &Access, http: SharedHttpClient) -> Result<SdkCo
         let advice = "say region in the slot or in storage, or set AWS_REGION";
         return Err(fail!(Config, "no AWS region is known: {advice}"));
     }
+    let own = with_lasting(own.credentials_provider(), access, own);
     let Some(role) = &access.role_arn else { return Ok(own) };
     let mut assumed = AssumeRoleProvider::builder(role).configure(&own).session_name(&access.session_name);
     if let Some(id) = &access.external_id {
         assumed = assumed.external_id(id);
     }
-    let assumed = Lasting::new(assumed.build().await);
-    Ok(own.into_builder().credentials_provider(SharedCredentialsProvider::new(assumed)).build())
+    let assumed = assumed.build().await;
+    Ok(with_lasting(Some(assumed), access, own))
+}
+
+/// The configuration with this provider, whose credentials serve on while they can't be renewed.
+fn with_lasting(
+    provider: Option<impl ProvideCredentials + 'static>,
+    access: &Access,
+    config: SdkConfig,
+) -> SdkConfig {
+    let Some(provider) = provider else { return config };
+    let lasting = SharedCredentialsProvider::new(Lasting::new(provider, access.request_timeout));
+    config.into_builder().credentials_provider(lasting).build()
 }

@@ -15,7 +15,7 @@ use aws_types::request_id::RequestId;
 
 use super::refusal::{self, Refusal};
 use crate::error::{Error, Status, fail};
-use crate::net::causes;
+use crate::net::causes_that;
 
 /// AWS takes a request whose time is off by five minutes.
 const MAX_SKEW: Duration = Duration::from_secs(300);
@@ -42,23 +42,31 @@ pub fn error<E>(asked: Asked<'_>, failed: SdkError<E, HttpResponse>) -> Error
 where
     E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
 {
-    let credentials = find::<CredentialsError>(&failed).map(credentials_error);
-    let meaning = credentials.unwrap_or_else(|| match &failed {
+    meaning_of(&failed).context(asked)
+}
+
+fn meaning_of<E>(failed: &SdkError<E, HttpResponse>) -> Error
+where
+    E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
+{
+    if let Some(error) = find::<CredentialsError>(failed) {
+        return credentials_error(error);
+    }
+    match failed {
         SdkError::ServiceError(answer) => refused(answer.err(), Some(answer.raw())),
         SdkError::TimeoutError(_) => no_answer(),
         SdkError::DispatchFailure(failure) if failure.is_timeout() => no_answer(),
         SdkError::DispatchFailure(failure) if failure.is_user() => {
-            fail!(Config, "the request can't be made: {}; check endpoint and proxy", causes(&failed))
+            fail!(Config, "the request can't be made: {}; check endpoint and proxy", causes(failed))
         }
         SdkError::DispatchFailure(_) => fail!(
             KmsUnavailable,
             "AWS can't be reached: {}; check endpoint, region and proxy, and the way there",
-            causes(&failed)
+            causes(failed)
         ),
-        SdkError::ResponseError(answer) => broken_answer(answer.raw(), &causes(&failed)),
-        _ => fail!(Internal, "the request can't be made: {}", causes(&failed)),
-    });
-    meaning.context(asked)
+        SdkError::ResponseError(answer) => broken_answer(answer.raw(), &causes(failed)),
+        _ => fail!(Internal, "the request can't be made: {}", causes(failed)),
+    }
 }
 
 fn no_answer() -> Error {
@@ -77,7 +85,7 @@ fn broken_answer(answer: &HttpResponse, cause: &str) -> Error {
     fail!(
         KmsUnavailable,
         "the answer (HTTP {status}) is not one of AWS's: {}; check endpoint and proxy",
-        shorten(cause)
+        cause
     )
     .with_status(meaning)
     .with_provider(format!("HTTP {status}"), request_id)
@@ -95,7 +103,7 @@ fn refused<E: ProvideErrorMetadata>(error: &E, answer: Option<&HttpResponse>) ->
         let advice = "check endpoint, and who answers there";
         return fail!(Corrupt, "AWS answered with success and with garbage (HTTP {http_status}); {advice}");
     }
-    let Refusal { status, advice } = meaning(code, message, http_status);
+    let Refusal { status, advice } = refusal_of(code, message, http_status);
     let shown = if code.is_empty() { format!("HTTP {http_status}") } else { code.to_owned() };
     let request_id = answer.and_then(RequestId::request_id).or_else(|| error.meta().request_id());
     let mut refused = fail!(Internal, "AWS refused: {shown}: {}; {advice}", without_secrets(message))
@@ -112,7 +120,7 @@ fn refused<E: ProvideErrorMetadata>(error: &E, answer: Option<&HttpResponse>) ->
     refused
 }
 
-fn meaning(code: &str, message: &str, http_status: u16) -> Refusal {
+fn refusal_of(code: &str, message: &str, http_status: u16) -> Refusal {
     // Secrets Manager has one code for much.
     if code == "InvalidRequestException" {
         let is_deleted = message.contains("deletion") || message.contains("deleted");
@@ -128,42 +136,65 @@ fn meaning(code: &str, message: &str, http_status: u16) -> Refusal {
 
 /// Why there are no credentials to ask with.
 pub fn credentials_error(error: &CredentialsError) -> Error {
-    if let Some(refused) = sts_refusal(error) {
-        return refused;
+    if let Some(error) = no_role(error) {
+        return error;
     }
     match error {
         CredentialsError::CredentialsNotLoaded(_) => fail!(
             AccessDenied,
-            "no AWS credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, name a profile, or give \
-             this machine a role"
+            "no AWS credentials were found ({}): set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, name a profile that \
+             has them, or give this machine a role",
+            causes(error)
         ),
-        CredentialsError::ProviderTimedOut(_) => {
-            fail!(Timeout, "AWS credentials did not come in time: {}", causes(error))
-        }
+        CredentialsError::ProviderTimedOut(_) => fail!(
+            Timeout,
+            "AWS credentials did not come in time: check the way to STS or to the metadata service, or raise \
+             request_timeout"
+        ),
         CredentialsError::InvalidConfiguration(_) => {
-            fail!(Config, "the configuration of the AWS credentials is wrong: {}", shorten(&causes(error)))
+            fail!(
+                Config,
+                "the configuration of the AWS credentials is wrong: {}; check the profile and the AWS_ variables",
+                causes(error)
+            )
         }
-        _ => fail!(KmsUnavailable, "AWS credentials could not be had: {}", shorten(&causes(error))),
+        _ => fail!(
+            KmsUnavailable,
+            "AWS credentials could not be had: {}; check the profile and the way to where they come from",
+            causes(error)
+        ),
     }
-}
-
-/// The refusal of a role, if that is why there are no credentials.
-pub(super) fn sts_refusal(error: &CredentialsError) -> Option<Error> {
-    if let Some(failed) = find::<SdkError<AssumeRoleError, HttpResponse>>(error) {
-        let refused = failed.as_service_error().map(|refusal| refused(refusal, failed.raw_response()));
-        return refused.filter(|error| !error.is_retryable()).map(|error| error.context(ROLE));
-    }
-    if let Some(refusal) = find::<AssumeRoleError>(error) {
-        return Some(refused(refusal, None))
-            .filter(|error| !error.is_retryable())
-            .map(|error| error.context(ROLE));
-    }
-    let web = find::<AssumeRoleWithWebIdentityError>(error).map(|refusal| refused(refusal, None));
-    web.filter(|error| !error.is_retryable())
 }
 
 const ROLE: &str = "the role can't be assumed (its trust policy must allow sts:AssumeRole to these credentials, with \
                     the slot's external_id)";
+const WEB_ROLE: &str = "the role can't be assumed (AWS_ROLE_ARN's trust policy must allow \
+                        sts:AssumeRoleWithWebIdentity to the token in AWS_WEB_IDENTITY_TOKEN_FILE)";
+
+/// Why a role's credentials are missing, where they are a role's.
+fn no_role(error: &CredentialsError) -> Option<Error> {
+    let (error, refused) = if let Some(failed) = find::<SdkError<AssumeRoleError, HttpResponse>>(error) {
+        (meaning_of(failed), ROLE)
+    } else {
+        let failed = find::<SdkError<AssumeRoleWithWebIdentityError, HttpResponse>>(error)?;
+        (meaning_of(failed), WEB_ROLE)
+    };
+    // Garbage from STS tells nothing of the key.
+    let is_garbage = error.status() == Status::Corrupt;
+    let error = if is_garbage { error.with_status(Status::KmsUnavailable) } else { error };
+    let passes = error.is_retryable();
+    Some(error.context(if passes { "no answer with the role's credentials from STS" } else { refused }))
+}
+
+/// Whether STS has said that these credentials are not to be had.
+pub(super) fn is_refusal(error: &CredentialsError) -> bool {
+    // Without a code of AWS's it was someone on the way.
+    no_role(error).is_some_and(|error| {
+        !error.is_retryable()
+            && !error.provider_code().is_empty()
+            && !error.provider_code().starts_with("HTTP ")
+    })
+}
 
 /// The first cause of this type.
 fn find<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
@@ -175,6 +206,12 @@ fn find<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Optio
         next = error.source();
     }
     None
+}
+
+/// Why there was no answer. The SDK prints a whole request where it can't be sent, and in its body there may be a KEK: no
+/// text with a printed structure in it is shown.
+fn causes(error: &(dyn StdError + 'static)) -> String {
+    shorten(&causes_that(error, |text| !text.contains(['{', '"'])))
 }
 
 /// What the answer asks to wait: whole seconds, as HTTP has it.
@@ -204,3 +241,6 @@ fn shorten(text: &str) -> String {
         Some((end, _)) => format!("{}…", &text[..end]),
     }
 }
+
+#[cfg(test)]
+mod tests;

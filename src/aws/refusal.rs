@@ -142,3 +142,46 @@ pub(super) fn may_be_the_clock(code: &str) -> bool {
             | "AuthFailure"
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_say_more_than_the_http_status() {
+        for (code, status) in [
+            ("ThrottlingException", Status::Throttled),
+            ("AccessDeniedException", Status::AccessDenied),
+            ("ExpiredToken", Status::AccessDenied),
+            ("RequestTimeTooSkewed", Status::AccessDenied),
+            ("DisabledException", Status::KeyDisabled),
+            ("KMSInvalidStateException", Status::KeyDisabled),
+            ("NotFoundException", Status::KeyNotFound),
+            ("IncorrectKeyException", Status::AuthenticationFailed),
+            ("InvalidCiphertextException", Status::AuthenticationFailed),
+            ("InvalidKeyUsageException", Status::Config),
+            ("KMSInternalException", Status::KmsUnavailable),
+        ] {
+            assert_eq!(of_code(code).unwrap().status, status, "{code}");
+        }
+        assert_eq!(of_code("ANewKindOfException"), None);
+        assert_eq!(of_code(""), None);
+    }
+
+    #[test]
+    fn an_http_status_alone_is_never_damage() {
+        for number in 0..=u16::MAX {
+            let status = of_http_status(number).status;
+            assert!(!matches!(status, Status::Corrupt | Status::AuthenticationFailed | Status::KeyDisabled));
+            assert_eq!(status.is_retryable(), matches!(number, 408 | 429 | 500..=599), "{number}");
+        }
+    }
+
+    #[test]
+    fn every_signature_that_may_be_the_clocks_fault_is_told_as_one() {
+        for code in ["InvalidSignatureException", "SignatureDoesNotMatch", "RequestTimeTooSkewed"] {
+            assert!(may_be_the_clock(code) && of_code(code).unwrap().advice.contains("clock"), "{code}");
+        }
+        assert!(!may_be_the_clock("AccessDeniedException"));
+    }
+}

@@ -384,11 +384,12 @@ impl Entry {
     }
 
     /// Keys as a write of this process left them, in the place of those before it. Where the keys were wiped from
-    /// outside since `generation`, or none are in use, only the record is kept: the next use loads. Outdates loads under
-    /// way, which may bring what was before the write. Returns whether the keys are in use now.
+    /// outside since `generation`, or none are in use (those of a silent KMS are), only the record is kept: the next
+    /// use loads. Outdates loads under way, which may bring what was before the write. Returns whether the keys are in
+    /// use now.
     pub fn renew(&self, generation: u64, loaded: Loaded) -> bool {
         let mut loading = self.loading.lock();
-        let is_as_seen = loading.generation == generation && self.clock.now() < self.valid_until();
+        let is_as_seen = loading.generation == generation && self.clock.now() < self.ends_at();
         let known = self.keys.load_full().filter(|_| is_as_seen);
         loading.generation += 1;
         match known {

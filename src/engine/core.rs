@@ -1,5 +1,6 @@
 //! What all handles of one engine share.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 
@@ -27,6 +28,9 @@ use crate::store::Store;
 /// So many indexes are opened at once by `open_index_async`.
 const MAX_OPENERS: usize = 64;
 
+/// So many slots with recipients are asked at once.
+const MAX_HEDGES: usize = 256;
+
 /// After a failed refresh the next one is tried this much later, while the lifetime lasts.
 const REFRESH_PAUSE: u64 = 2 * SECOND;
 
@@ -46,6 +50,8 @@ pub struct Core {
     pub(super) runtime: Arc<Runtime>,
     /// Threads that open indexes. Apart from those of the callbacks, which they wait for.
     pub(super) openers: Runtime,
+    /// Threads that ask one of several slots each. Apart from those of the callbacks, too.
+    pub(super) hedges: Runtime,
     #[cfg_attr(not(feature = "net"), expect(dead_code, reason = "no provider needs it"))]
     pub(super) network: Arc<Network>,
     pub(super) counters: Counters,
@@ -84,6 +90,7 @@ impl Core {
             clock,
             runtime: Arc::default(),
             openers: Runtime::with_threads(MAX_OPENERS),
+            hedges: Runtime::with_threads(MAX_HEDGES),
             network,
             counters: Counters::default(),
             metrics: Metrics::default(),
@@ -99,6 +106,7 @@ impl Core {
         let wait = move || {
             last.sweeper.end();
             last.openers.end();
+            last.hedges.end();
             last.runtime.end();
         };
         if runtime::is_library_thread() {
@@ -148,8 +156,12 @@ impl Core {
         self.audit.change(Setup::new(&config.audit, &self.arena)?);
         self.cache.set_max_entries(config.cache.max_entries as usize);
         let share_no_more = config.cache.ttl.is_zero();
-        self.providers.keep_only(&config.slots);
-        self.config.store(Arc::new(config));
+        let same_ttl = config.cache.ttl == current.cache.ttl;
+        let config = Arc::new(config);
+        self.config.store(Arc::clone(&config));
+        // A provider is made for its slot and for the ttl.
+        let none = BTreeMap::new();
+        self.providers.keep_only(if same_ttl { &config.slots } else { &none });
         if share_no_more {
             self.cache.forget_all();
         }
@@ -184,6 +196,11 @@ impl Core {
             self.watch(entry)?;
         }
         Ok(keys)
+    }
+
+    /// What a KMS said before now counts no more.
+    pub(crate) fn ask_anew(&self) {
+        self.providers.forget(u64::MAX);
     }
 
     /// The same by a load that starts now.
@@ -263,6 +280,7 @@ impl Core {
     fn look_at(self: &Arc<Core>, entry: &Arc<Entry>, now: u64) -> Option<u64> {
         if entry.expire(now) {
             entry.unwatched();
+            self.providers.forget(now.saturating_sub(self.lifetime()));
             self.cache.forget_if_empty(entry.name());
             // Keys that were loaded between these two lines count on the watch that just ended.
             return (!entry.expire(now) && entry.needs_watch()).then(|| entry.valid_until().max(now + 1));

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::core::nanoseconds;
-use super::custody::Custody;
+use super::custody::{Custody, Wraps};
 use super::{Core, Lifeline};
 use crate::audit::{Event, Intent, Operation};
-use crate::blob::{self, Blob, Change, Record, WrappedKek};
+use crate::blob::{self, Blob, Change, Record};
 use crate::cache::Loaded;
 use crate::call::Call;
 use crate::crypto::derive::kek_check;
@@ -63,8 +63,9 @@ fn make(
 ) -> Result<Index> {
     let core: &Arc<Core> = lifeline;
     let kek = given.map_or_else(|| core.arena.random_key(), Ok)?;
-    let wrap = custody.wrap(core, call, name, &kek)?;
-    let record = new_record(core, name, wrap, &kek, custody.is_compatible)?;
+    let wraps = custody.wrap(core, call, name, &kek)?;
+    let as_of = wraps.as_of;
+    let record = new_record(core, name, wraps, &kek, custody.is_compatible)?;
     let now = core.clock.now();
     let given = if custody.is_none() { Some(kek.duplicate()?) } else { None };
     // What can fail does so before anything is stored.
@@ -75,10 +76,10 @@ fn make(
     keys.record = Arc::new(insert(core, call, name, record)?);
     intent.record(&keys.record);
     let max_age = nanoseconds(core.cache_settings().max_record_age);
-    let valid_until = now.saturating_add(core.lifetime());
+    let valid_until = as_of.saturating_add(core.lifetime());
     let loaded = Loaded {
         keys: Arc::new(keys),
-        as_of: now,
+        as_of,
         valid_until,
         ends_at: core.ends_at(valid_until),
         seal_until: now.saturating_add(max_age),
@@ -100,13 +101,13 @@ fn refuse_existing(core: &Core, call: &Call, name: &IndexName) -> Result<()> {
 fn new_record(
     core: &Core,
     name: &IndexName,
-    wrap: WrappedKek,
+    wraps: Wraps,
     kek: &SecretKey,
     compatible: bool,
 ) -> Result<Record> {
     let now = core.clock.unix_seconds();
     let mut record = Record::from_blob(Blob { created_at: now, ..Blob::default() });
-    record.wrap = wrap;
+    wraps.put_into(&mut record);
     record.kek_check = Some(kek_check(&core.arena, kek, name.as_str())?);
     if !compatible {
         give_data_keys(&core.arena, name, &mut record, kek, now)?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Core;
-use crate::blob::WrappedKek;
+use crate::blob::{Record, WrappedKek};
 use crate::call::Call;
 use crate::crypto::secret::SecretKey;
 use crate::error::Result;
@@ -21,6 +21,22 @@ pub(super) struct Custody {
     pub(super) is_compatible: bool,
     /// What the indexes may do.
     pub(super) capabilities: u32,
+}
+
+/// A KEK's wraps.
+pub(super) struct Wraps {
+    own: WrappedKek,
+    recipients: Vec<WrappedKek>,
+    /// Since when what the slot's KMS said is known, by the engine's clock.
+    pub(super) as_of: u64,
+}
+
+impl Wraps {
+    /// Puts them into a record, in place of those that it had.
+    pub(super) fn put_into(self, record: &mut Record) {
+        record.wrap = self.own;
+        record.recipients = self.recipients;
+    }
 }
 
 impl Custody {
@@ -48,22 +64,20 @@ impl Custody {
         self.kms.is_none()
     }
 
-    /// The wrap that the record of an index holds of its KEK, after proof that it can be undone. The one place where
-    /// a KEK is wrapped: further recipients are to be added here.
-    pub(super) fn wrap(
-        &self,
-        core: &Core,
-        call: &Call,
-        name: &IndexName,
-        kek: &SecretKey,
-    ) -> Result<WrappedKek> {
-        match &self.kms {
-            Some(slot) => core.wrap(call, name, slot, kek),
-            None => Ok(WrappedKek {
-                kms_name: self.kms_name.clone(),
-                provider: "none".to_owned(),
-                ..WrappedKek::default()
-            }),
-        }
+    /// The wraps that the record of an index holds of its KEK, each after proof that it can be undone: by the slot and
+    /// by all of its recipients, or it fails. The one place where a KEK is wrapped.
+    pub(super) fn wrap(&self, core: &Core, call: &Call, name: &IndexName, kek: &SecretKey) -> Result<Wraps> {
+        let Some(slot) = &self.kms else {
+            let kms_name = self.kms_name.clone();
+            let own = WrappedKek { kms_name, provider: "none".to_owned(), ..WrappedKek::default() };
+            return Ok(Wraps { own, recipients: Vec::new(), as_of: core.clock.now() });
+        };
+        let (own, as_of) = core.wrap(call, name, slot, kek)?;
+        let by = |recipient: &String| {
+            let wrapped = core.slot(recipient).and_then(|slot| core.wrap(call, name, &slot, kek));
+            let wrapped = wrapped.map(|(wrap, _)| wrap);
+            wrapped.map_err(|error| error.context(format!("recipient {recipient:?} of slot {:?}", slot.name)))
+        };
+        Ok(Wraps { own, recipients: slot.recipients.iter().map(by).collect::<Result<_>>()?, as_of })
     }
 }

@@ -21,7 +21,7 @@ use crate::registry::CAN_ALL;
 
 /// Loads by an engine's parts; `given` is the KEK that the caller brought.
 pub(super) struct Loader<'a> {
-    core: &'a Core,
+    core: &'a Arc<Core>,
     given: Option<&'a SecretKey>,
     /// What the audit trail calls it.
     operation: Operation,
@@ -36,7 +36,7 @@ pub(super) struct Loader<'a> {
 type Known = (Arc<Record>, u64, Option<Error>);
 
 impl<'a> Loader<'a> {
-    pub(super) fn new(core: &'a Core, given: Option<&'a SecretKey>, operation: Operation) -> Loader<'a> {
+    pub(super) fn new(core: &'a Arc<Core>, given: Option<&'a SecretKey>, operation: Operation) -> Loader<'a> {
         Loader {
             core,
             given,
@@ -120,11 +120,17 @@ impl<'a> Loader<'a> {
         wrap: &WrappedKek,
         former: Option<&Keys>,
     ) -> Result<Keys> {
-        let (kek, capabilities) = self.kek(call, name, wrap)?;
+        let (kek, capabilities) = self.kek(call, name, record, wrap)?;
         Keys::open(&self.core.arena, name, Arc::clone(record), kek, capabilities, former)
     }
 
-    fn kek(&self, call: &Call, name: &IndexName, wrap: &WrappedKek) -> Result<(SecretKey, u32)> {
+    fn kek(
+        &self,
+        call: &Call,
+        name: &IndexName,
+        record: &Record,
+        wrap: &WrappedKek,
+    ) -> Result<(SecretKey, u32)> {
         match (wrap.provider.as_str(), self.given) {
             ("none", Some(given)) => Ok((given.duplicate()?, self.core.capabilities_of_none(name, wrap)?)),
             ("none", None) => Err(fail!(
@@ -139,7 +145,11 @@ impl<'a> Loader<'a> {
             (_, None) => {
                 let slot = self.core.slot_of(name, wrap)?;
                 self.asked_kms.set(true);
-                let unwrapped = self.core.unwrap(call, name, &slot, wrap)?;
+                let unwrapped = if *wrap == record.wrap {
+                    self.core.unwrap_by_any(call, name, &slot, record)?
+                } else {
+                    self.core.unwrap(call, name, &slot, wrap)?
+                };
                 self.as_of.set(self.as_of.get().min(unwrapped.as_of.unwrap_or(u64::MAX)));
                 Ok((unwrapped.kek, slot.capabilities & CAN_ALL))
             }

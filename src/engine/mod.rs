@@ -10,6 +10,7 @@ mod metrics;
 mod open;
 mod open_async;
 mod providers;
+mod recipients;
 mod refresh;
 mod scope;
 mod slots;
@@ -146,6 +147,8 @@ impl Engine {
 
     /// Wipes the cached KEK of one index, or of all: the next use asks the KMS.
     pub fn evict(&self, name: Option<&IndexName>) {
+        // First: a load that begins between the two must not begin with what is to be forgotten.
+        self.core().ask_anew();
         self.core().cache.evict(name);
     }
 

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Core;
+#[cfg(feature = "aws")]
+use super::core::nanoseconds;
 use crate::clock::Clock;
 use crate::error::{Result, fail};
 use crate::provider::{Breaker, BreakerState, External, Local, Registered, SharedProvider};
@@ -79,6 +81,15 @@ impl Providers {
         Arc::clone(breakers.get_or_insert_with(slot.name.clone(), made))
     }
 
+    /// Has the providers forget what they got from their KMS up to this moment.
+    pub(super) fn forget(&self, asked_until: u64) {
+        let _no_fork = fork::no_fork();
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        for (_, provider) in kept.values() {
+            provider.forget(asked_until);
+        }
+    }
+
     /// The provider that is kept for this slot, made where there is none.
     #[cfg_attr(not(feature = "net"), expect(dead_code, reason = "no provider needs it"))]
     fn keep(&self, slot: &Arc<Slot>, make: impl FnOnce() -> SharedProvider) -> SharedProvider {
@@ -143,14 +154,14 @@ impl Core {
 
     #[cfg(feature = "aws")]
     fn aws_secret(&self, slot: &Arc<Slot>) -> Result<SharedProvider> {
-        let lifetime = self.lifetime();
         Ok(self.providers.keep(slot, || {
+            let ttl = nanoseconds(self.cache_settings().ttl);
             let http = Arc::clone(&self.providers.aws_http);
             Arc::new(crate::provider::AwsSecret::new(
                 Arc::clone(slot),
                 Arc::clone(&self.arena),
                 Arc::clone(&self.clock),
-                lifetime,
+                ttl,
                 Arc::clone(&self.network),
                 http,
             ))

@@ -48,7 +48,7 @@ impl Core {
                 slot.provider
             ));
         }
-        if slot.key_id != wrap.key_id && !slot.former_key_ids.contains(&wrap.key_id) {
+        if slot.key_for(&wrap.key_id).is_none() {
             return Err(fail!(
                 Config,
                 "index {name} was wrapped by key {:?}, which slot {:?} does not name: if that key may be used, add it \
@@ -69,15 +69,17 @@ impl Core {
         Ok(self.slot_of(name, wrap)?.capabilities & CAN_ALL)
     }
 
-    /// Wraps, and proves that the wrap can be undone.
+    /// Wraps, and proves that the wrap can be undone. With the wrap comes since when what the KMS said is known, by the
+    /// engine's clock.
     pub(super) fn wrap(
         &self,
         call: &Call,
         name: &IndexName,
         slot: &Arc<Slot>,
         kek: &SecretKey,
-    ) -> Result<WrappedKek> {
+    ) -> Result<(WrappedKek, u64)> {
         self.refuse_lost_key(call, slot)?;
+        let asked_at = self.clock.now();
         let provider = self.provider(slot)?;
         let wrapped: Wrapped = self.ask(call, slot, "wrap", |call| provider.wrap(call, name, kek))?;
         let wrap = WrappedKek {
@@ -98,7 +100,7 @@ impl Core {
                 slot.name
             ));
         }
-        Ok(wrap)
+        Ok((wrap, back.as_of.map_or(asked_at, |as_of| as_of.min(asked_at))))
     }
 
     /// `create: true` makes a key file that is missing; not where one was lost: a new key opens none of the indexes
@@ -209,6 +211,8 @@ impl Core {
         for slot in slots {
             self.wrap(call, &name, &slot, &self.arena.random_key()?)?;
         }
+        // No index waits for it, so nothing would end its lifetime.
+        self.ask_anew();
         Ok(())
     }
 }

@@ -120,6 +120,7 @@ impl Index {
     /// Asks record and KMS now.
     pub fn refresh(&self) -> Result<()> {
         let given = self.access.given.as_deref();
+        self.lifeline.ask_anew();
         let loaded =
             self.lifeline.refresh(&Call::unbounded(), self.entry.value(), given, Operation::Refresh)?;
         // The keys are good for another lifetime, but the record is not what the store has now.

@@ -14,7 +14,7 @@ pub use per_process::PerProcess;
 use crate::call::Call;
 use crate::error::{Result, fail};
 use crate::runtime::{adopt_thread, is_library_thread};
-use crate::sys::{fork, signal};
+use crate::sys::{fork, signal, stack};
 
 /// How long the end of a network waits for a name that is just being looked up.
 const LAST_WAIT: Duration = Duration::from_secs(1);
@@ -46,11 +46,11 @@ impl Network {
         if tokio::runtime::Handle::try_current().is_ok() && !is_library_thread() {
             // A Rust program's own asynchronous thread: tokio would refuse to wait on it.
             return std::thread::scope(|scope| {
-                let waiting = scope.spawn(|| handle.block_on(limited));
+                let waiting = scope.spawn(|| wait(&handle, limited));
                 waiting.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
             });
         }
-        handle.block_on(limited)
+        wait(&handle, limited)
     }
 
     fn handle(&self) -> Result<tokio::runtime::Handle> {
@@ -100,6 +100,12 @@ fn build() -> Result<tokio::runtime::Runtime> {
         })
 }
 
+fn wait<T>(handle: &tokio::runtime::Handle, request: impl Future<Output = T>) -> T {
+    let result = handle.block_on(request);
+    stack::wipe();
+    result
+}
+
 async fn until_the_end_of<T>(call: &Call, what: &str, request: impl Future<Output = Result<T>>) -> Result<T> {
     let mut request = pin!(request);
     loop {
@@ -113,15 +119,20 @@ async fn until_the_end_of<T>(call: &Call, what: &str, request: impl Future<Outpu
 
 /// The error of a request that got no answer, with the whole chain of causes: the last one says what to do.
 pub fn causes(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let inner_text = inner.to_string();
+    causes_that(error, |_| true)
+}
+
+/// The same with those of the causes alone whose text may be shown.
+pub fn causes_that(error: &(dyn std::error::Error + 'static), may_be_shown: impl Fn(&str) -> bool) -> String {
+    let mut text = String::new();
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let more = error.to_string();
         // Many errors repeat their cause.
-        if !text.contains(&inner_text) {
-            text = format!("{text}: {inner_text}");
+        if !text.contains(&more) && may_be_shown(&more) {
+            text = if text.is_empty() { more } else { format!("{text}: {more}") };
         }
-        cause = inner.source();
+        cause = error.source();
     }
     text
 }

@@ -107,13 +107,13 @@ impl Provider for AwsKms {
     }
 
     fn unwrap(&self, call: &Call, name: &IndexName, wrapped: &WrappedKek) -> Result<Unwrapped> {
-        let mut result = self.decrypt(call, name, &wrapped.key_id, wrapped);
+        // Of a multi-Region key the replica of the slot's own region.
+        let key_id = self.slot.key_for(&wrapped.key_id).unwrap_or(&wrapped.key_id);
+        let mut result = self.decrypt(call, name, key_id, wrapped);
         // An alias may have been given to another key meanwhile: the slot says which it had.
         for former in &self.slot.former_key_ids {
             match &result {
-                Err(error)
-                    if error.provider_code() == "IncorrectKeyException" && *former != wrapped.key_id =>
-                {
+                Err(error) if error.provider_code() == "IncorrectKeyException" && former != key_id => {
                     result = self.decrypt(call, name, former, wrapped);
                 }
                 _ => break,

@@ -1,5 +1,6 @@
 //! Provider `aws`: the wrapping key is a secret in AWS Secrets Manager, and wraps here.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_sdk_secretsmanager::Client;
@@ -27,7 +28,8 @@ pub struct AwsSecret {
     clients: Clients<Client>,
     /// How old a secret may be to be used once more.
     max_age: u64,
-    latest: Mutex<Option<Arc<Secret>>>,
+    /// By key: the slot's own, and former ones that records still name.
+    latest: Mutex<HashMap<String, Arc<Secret>>>,
 }
 
 /// A secret under way or here. Whoever needs it while it is fetched waits for the same answer.
@@ -40,19 +42,19 @@ struct Secret {
 }
 
 impl AwsSecret {
-    /// The provider of a slot; asks nothing yet. `lifetime`: a KEK's, in nanoseconds.
+    /// The provider of a slot; asks nothing yet. `ttl`: a KEK's, in nanoseconds; with 0 each use asks.
     pub fn new(
         slot: Arc<Slot>,
         arena: Arc<Arena>,
         clock: Arc<dyn Clock>,
-        lifetime: u64,
+        ttl: u64,
         network: Arc<Network>,
         http: Arc<PerProcess<HttpClients>>,
     ) -> AwsSecret {
         let access = Access::of_slot(&slot);
         let clients = Clients::new(network, http, access);
         // What is unwrapped by a secret lives no longer than from when that was asked for: half is left at least.
-        AwsSecret { slot, arena, clock, clients, max_age: lifetime / 2, latest: Mutex::default() }
+        AwsSecret { slot, arena, clock, clients, max_age: ttl / 2, latest: Mutex::default() }
     }
 
     /// The secret, not older than half a KEK's lifetime, or (`anew`) than this call.
@@ -74,17 +76,17 @@ impl AwsSecret {
             },
         )?;
         if let Some(Err(error)) = secret.key.get() {
-            self.forget(&secret);
+            self.forget_failed(&secret);
             return Err(error.clone());
         }
         Ok(secret)
     }
 
     /// The next caller asks anew.
-    fn forget(&self, failed: &Arc<Secret>) {
+    fn forget_failed(&self, failed: &Arc<Secret>) {
         let _no_fork = crate::sys::fork::no_fork();
         let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
-        latest.take_if(|latest| Arc::ptr_eq(latest, failed));
+        latest.retain(|_, secret| !Arc::ptr_eq(secret, failed));
     }
 
     fn latest(&self, key_id: &str, anew: bool) -> Arc<Secret> {
@@ -93,16 +95,14 @@ impl AwsSecret {
         let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.clock.now();
         let usable = |secret: &&Arc<Secret>| {
-            secret.key_id == key_id
-                && secret.process == process
-                && now.saturating_sub(secret.asked_at) < self.max_age
+            secret.process == process && now.saturating_sub(secret.asked_at) < self.max_age
         };
-        if let Some(secret) = latest.as_ref().filter(usable).filter(|_| !anew) {
+        if let Some(secret) = latest.get(key_id).filter(usable).filter(|_| !anew) {
             return Arc::clone(secret);
         }
         let secret =
             Arc::new(Secret { key_id: key_id.to_owned(), asked_at: now, process, key: OnceCell::new() });
-        *latest = Some(Arc::clone(&secret));
+        latest.insert(key_id.to_owned(), Arc::clone(&secret));
         secret
     }
 
@@ -150,7 +150,7 @@ async fn fetch(client: &Client, arena: &Arc<Arena>, key_id: &str) -> Result<Secr
         }
         return arena.key_from(&binary);
     }
-    let text = Zeroizing::new(answer.secret_string.unwrap_or_default());
+    let text = Zeroizing::new(answer.secret_string.ok_or_else(|| wrong("has no value".to_owned()))?);
     let text = text.trim_ascii();
     arena.key_with(|key| match Base64::decode(text, key) {
         Ok(decoded) if decoded.len() == 32 => Ok(()),
@@ -189,6 +189,12 @@ impl Provider for AwsSecret {
             }
             result => result,
         }
+    }
+
+    fn forget(&self, asked_until: u64) {
+        let _no_fork = crate::sys::fork::no_fork();
+        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        latest.retain(|_, secret| secret.asked_at > asked_until);
     }
 }
 

@@ -71,6 +71,9 @@ pub trait Provider: Send + Sync + Debug {
     /// Undoes a wrap by the slot's key or one of its former keys. The caller has checked that the slot names
     /// `wrap.key_id`.
     fn unwrap(&self, call: &Call, name: &IndexName, wrap: &WrappedKek) -> Result<Unwrapped>;
+
+    /// Forgets the secrets that it got from its KMS up to this moment of the engine's clock.
+    fn forget(&self, _asked_until: u64) {}
 }
 
 /// A provider that is ready for use.

@@ -4,14 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_saphyr::Location;
-
 use super::kind::ProviderKind;
-use super::parse::{RawAudit, RawCache, RawConfig, RawRegistry, RawSlot, RawStorage, Value, nearest};
+use super::parse::{RawAudit, RawCache, RawConfig, RawRegistry, RawSlot, RawStorage, Text, Value, nearest};
 use super::path::KeyPath;
 use super::rules::TIMEOUT;
 use super::slot::{self, Slot};
 use super::value::{Origin, Section};
+use super::yaml::Location;
 use super::{AuditSettings, CacheSettings, Config, Storage};
 use crate::error::Result;
 use crate::store::{StoreOptions, keys_of};
@@ -26,7 +25,7 @@ pub(super) fn config(raw: &RawConfig, origin: Origin<'_>) -> Result<Config> {
     let section = |name: &str| Section {
         origin,
         path: if name.is_empty() { KeyPath::top() } else { KeyPath::top().join(name) },
-        at: Location::UNKNOWN,
+        at: Location::default(),
     };
     let cyborgdb_compatible = section("").boolean("cyborgdb_compatible", &raw.cyborgdb_compatible, false)?;
     let registry = raw.kms.as_ref().and_then(|kms| kms.registry.as_ref());
@@ -43,7 +42,7 @@ pub(super) fn config(raw: &RawConfig, origin: Origin<'_>) -> Result<Config> {
 fn slots(raw: &RawRegistry, origin: Origin<'_>, compatible: bool) -> Result<BTreeMap<String, Arc<Slot>>> {
     let registry = KeyPath::top().join("kms").join("registry");
     let mut slots = BTreeMap::new();
-    for (name, at, raw) in &raw.0 {
+    for (Text { text: name, at }, raw) in &raw.0 {
         let section = Section { origin, path: registry.join(name), at: *at };
         if name.is_empty() || name.len() > MAX_SLOT_NAME || name.contains('\0') {
             let what = format!("a slot's name has 1 to {MAX_SLOT_NAME} bytes and no NUL: choose another");
@@ -54,7 +53,7 @@ fn slots(raw: &RawRegistry, origin: Origin<'_>, compatible: bool) -> Result<BTre
             return Err(section.wrong_here("the slot stands here twice: remove one"));
         }
     }
-    for (name, at, raw) in &raw.0 {
+    for (Text { text: name, at }, raw) in &raw.0 {
         let section = Section { origin, path: registry.join(name), at: *at };
         check_recipients(&section, raw, &slots)?;
     }

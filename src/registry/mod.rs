@@ -1,17 +1,19 @@
 //! The registry: the YAML configuration, read, checked and typed.
 //!
-//! It flows one way: `parse` turns text into keys that know their lines, `expand` fills in `${VAR}`,
-//! `value` types one value, `check` and `slot` make the sections. Nothing here touches a KMS or a store.
+//! It flows one way: `yaml` turns text into a tree, `parse` that into keys that know their lines, `expand` fills in
+//! `${VAR}`, `value` types one value, `check` and `slot` make the sections. Nothing here touches a KMS or a store.
 
 mod check;
 mod expand;
 mod kind;
 mod parse;
 mod path;
+mod replica;
 pub(crate) mod rules;
 mod slot;
 pub(crate) mod units;
 mod value;
+mod yaml;
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use serde_saphyr::Location;
-
+use super::yaml::Location;
 use crate::error::{Error, Status};
 
 /// A section's path, such as `cache` or `kms.registry.prod`; "" is the top.
@@ -35,7 +34,7 @@ struct Line(Location);
 
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.line() == 0 { Ok(()) } else { write!(f, " (line {})", self.0.line()) }
+        if self.0.line == 0 { Ok(()) } else { write!(f, " (line {})", self.0.line) }
     }
 }
 

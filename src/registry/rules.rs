@@ -35,6 +35,9 @@ pub(crate) fn external_id(id: &str, has_role: bool) -> Result<(), &'static str> 
 /// An address of a service over HTTP.
 pub(crate) fn address(address: &str) -> Result<(), &'static str> {
     let host = address.strip_prefix("https://").or_else(|| address.strip_prefix("http://"));
-    let is_address = host.is_some_and(|host| !host.is_empty() && !host.starts_with('/'));
+    // RFC 3986's characters: others make requests that can't be sent, which the SDK's errors repeat.
+    let of_address = |c: char| c.is_ascii_alphanumeric() || "-._~:/?#[]@!$&'()*+,;=%".contains(c);
+    let is_address =
+        host.is_some_and(|host| !host.is_empty() && !host.starts_with('/') && host.chars().all(of_address));
     is_address.then_some(()).ok_or("is not an address: write it as https://host:port")
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::check::provider_named;
 use super::kind::ProviderKind;
 use super::parse::{RawSlot, Value, nearest};
+use super::replica::are_replicas;
 use super::rules::{self, CONNECT_TIMEOUT, TIMEOUT};
 use super::value::Section;
 use super::{CAN_ALL, CAN_DECRYPT, CAN_DERIVE, CAN_ENCRYPT, CAN_EXPORT};
@@ -69,6 +70,15 @@ pub struct Slot {
     pub proxy: Option<String>,
     /// An absolute path of a file with further root certificates.
     pub ca_file: Option<String>,
+}
+
+impl Slot {
+    /// The slot's name of the key that a record names; `None` where the slot does not name it.
+    pub fn key_for(&self, key_id: &str) -> Option<&str> {
+        let named = || std::iter::once(&self.key_id).chain(&self.former_key_ids).map(String::as_str);
+        let replica = |key: &&str| self.provider == ProviderKind::AwsKms && are_replicas(key, key_id);
+        named().find(|key| *key == key_id).or_else(|| named().find(replica))
+    }
 }
 
 /// What a slot is about; addresses may carry a password, so they are left out.
@@ -171,7 +181,7 @@ fn refuse_foreign_keys(raw: &RawSlot, section: &Section<'_>, provider: &Provider
     }
     if *provider == ProviderKind::None {
         section.means_nothing("key_id", &raw.key_id, &named)?;
-        if raw.former_key_ids.as_ref().is_some_and(|list| !list.value.is_empty()) {
+        if raw.former_key_ids.as_ref().is_some_and(|list| !list.is_empty()) {
             return Err(section.wrong_here("former_key_ids means nothing for provider none: remove it"));
         }
     }

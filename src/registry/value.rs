@@ -7,12 +7,11 @@ use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
-use serde_saphyr::Location;
-
 use super::expand::{Failure, expand};
 use super::parse::{List, MAX_VALUE, Value};
 use super::path::KeyPath;
 use super::units;
+use super::yaml::Location;
 use crate::error::{Error, Result, Status};
 
 /// Where the configuration comes from: what relative paths and variables refer to.
@@ -64,7 +63,7 @@ impl Section<'_> {
             let text = text.ok_or_else(|| self.wrong(&key, &value, "is empty: remove it or fill it in"))?;
             Ok((value, text))
         };
-        list.value.iter().enumerate().map(item).collect::<Result<Vec<_>>>().map(Some)
+        list.iter().enumerate().map(item).collect::<Result<Vec<_>>>().map(Some)
     }
 
     /// A path as absolute text: relative ones are relative to the file's folder.
@@ -161,7 +160,7 @@ impl Section<'_> {
     /// The value's text, expanded.
     fn raw<'v>(&self, key: &str, value: &'v Value) -> Result<Option<Cow<'v, str>>> {
         let Some(found) = value else { return Ok(None) };
-        let text = expand(&found.value.0, MAX_VALUE, self.origin.env).map_err(|failure| match failure {
+        let text = expand(&found.text, MAX_VALUE, self.origin.env).map_err(|failure| match failure {
             Failure::Unset(name) => self.wrong(
                 key,
                 value,
@@ -178,7 +177,7 @@ impl Section<'_> {
     }
 
     fn error(&self, status: Status, key: &str, value: &Value, what: impl Display) -> Error {
-        let at = value.as_ref().map_or(self.at, |value| value.referenced);
+        let at = value.as_ref().map_or(self.at, |value| value.at);
         self.path.join(key).error(status, at, what)
     }
 }

@@ -9,3 +9,5 @@ pub mod fork;
 pub mod memory;
 pub mod registers;
 pub mod signal;
+#[cfg(feature = "net")]
+pub mod stack;

@@ -1,5 +1,6 @@
 /* Rotation through the C API: slots, keys of the caller's, exported KEKs, what is retired. */
 #include "fixture.h"
+#include "memory_store.h"
 
 #define AAD (const uint8_t *)"aad", 3
 #define OTHER "    other: {provider: local, key_id: \"%s/other.key\", create: true}\n"
@@ -35,14 +36,15 @@ static uint32_t data_key_of(const page *page) {
     return id;
 }
 
-static cyborg_kms_engine *two_slots(void) {
+/* On disk, or over the caller's own store. */
+static cyborg_kms_engine *two_slots(cyborg_kms_store *store) {
     char other[512];
     snprintf(other, sizeof other, OTHER, fixture_directory());
-    return fixture_engine(fixture_directory(), NULL, other);
+    return fixture_engine(fixture_directory(), store, other);
 }
 
-static void each_rotation(void) {
-    cyborg_kms_engine *engine = two_slots();
+static void each_rotation(cyborg_kms_store *store) {
+    cyborg_kms_engine *engine = two_slots(store);
     cyborg_kms_index *index = fixture_index(engine, "rotated");
     cyborg_kms_error *error = NULL;
     uint8_t derived[32], again[32], first[KEY_LEN], kek[KEY_LEN];
@@ -78,7 +80,7 @@ static void each_rotation(void) {
 }
 
 static void with_keys(void) {
-    cyborg_kms_engine *engine = two_slots();
+    cyborg_kms_engine *engine = two_slots(NULL);
     cyborg_kms_index *index = NULL;
     cyborg_kms_error *error = NULL;
     REQUIRE_OK(cyborg_kms_index_create_with_key(engine, "given", NULL, FIRST, KEY_LEN, &index, &error));
@@ -108,8 +110,73 @@ static void with_keys(void) {
     cyborg_kms_engine_free(engine);
 }
 
+/* --- at once, over the caller's own store -------------------------------------------------------------- */
+
+#define THREADS 4
+#define ROUNDS 20
+
+typedef struct {
+    cyborg_kms_store *store;
+    _Atomic uint64_t rotated, data_keys;
+} race;
+
+/* An engine of its own, as another process has. */
+static void *rotate_raced(void *argument) {
+    race *all = argument;
+    cyborg_kms_engine *engine = two_slots(all->store);
+    cyborg_kms_index *index = NULL;
+    cyborg_kms_error *error = NULL;
+    REQUIRE_OK(cyborg_kms_index_open(engine, "raced", &index, &error));
+    for (uint32_t round = 0; round < ROUNDS; round++) {
+        cyborg_kms_status status = cyborg_kms_index_rotate(engine, "raced", round % 3, NULL, &error);
+        if (status == CYBORG_KMS_OK) {
+            all->rotated++;
+            all->data_keys += round % 3 == CYBORG_KMS_ROTATE_DATA_KEY;
+        } else {
+            CHECK_STATUS(CONFLICT, status);
+        }
+        page sealed = seal(index);
+        check_opens(index, &sealed);
+    }
+    cyborg_kms_index_free(index);
+    cyborg_kms_engine_free(engine);
+    return NULL;
+}
+
+static void racing_rotations(void) {
+    memory_store memory = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    race all = {.store = memory_store_open(&memory, 0)};
+    cyborg_kms_engine *engine = two_slots(all.store);
+    cyborg_kms_index *index = fixture_index(engine, "raced");
+    cyborg_kms_error *error = NULL;
+    pthread_t workers[THREADS];
+    page before = seal(index);
+    for (int i = 0; i < THREADS; i++)
+        REQUIRE(pthread_create(&workers[i], NULL, rotate_raced, &all) == 0);
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(workers[i], NULL);
+    CHECK_OK(cyborg_kms_index_refresh(index, &error));
+    check_opens(index, &before);
+    CHECK(all.rotated > 0 && cyborg_kms_index_epoch(index) == 1 + all.rotated);
+    CHECK(cyborg_kms_index_data_key_id(index) == 1 + all.data_keys);
+    cyborg_kms_index_free(index);
+    cyborg_kms_engine_free(engine);
+    cyborg_kms_store_free(all.store);
+    memory_store_clear(&memory);
+}
+
+static void over_the_callers_store(void) {
+    memory_store memory = {.lock = PTHREAD_MUTEX_INITIALIZER, .caller_only = true, .caller = pthread_self()};
+    cyborg_kms_store *store = memory_store_open(&memory, CYBORG_KMS_STORE_CALLER_THREAD);
+    each_rotation(store);
+    cyborg_kms_store_free(store);
+    memory_store_clear(&memory);
+}
+
 int main(void) {
-    each_rotation();
+    each_rotation(NULL);
+    over_the_callers_store();
     with_keys();
+    racing_rotations();
     return check_result("rotation");
 }

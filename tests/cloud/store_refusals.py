@@ -7,7 +7,7 @@ import contextlib
 import json
 import os
 
-from tests.python.cyborg_kms import Store
+from tests.python.cyborg_kms import Engine, Store
 from tests.services import Proxy, faults
 from tests.services.server import ROOT
 
@@ -109,6 +109,15 @@ def test_the_policy_of_the_manual_suffices(place):
             assert store.list() == ["a"]
             store.delete("a")
         assert ground.bucket.keys() == []
+
+
+def test_the_configurations_of_the_manual_open(_):
+    text = (ROOT / "docs" / "stores.md").read_text()
+    configurations = [part.partition("```")[0] for part in text.split("```yaml\n")[1:]]
+    assert len(configurations) == 3
+    with environment({}):
+        for yaml in configurations:
+            Engine.open(yaml).__exit__()
 
 
 def test_who_may_not_remove_leaves_the_checks_object(place):

@@ -71,6 +71,8 @@ pub struct Provider {
     /// Answers for the next calls, before `behaviour`.
     next: Mutex<VecDeque<Behaviour>>,
     released: Mutex<bool>,
+    /// What those that hung answer instead of their work.
+    refusal: Mutex<Option<Status>>,
     woken: Condvar,
     pub waiting: AtomicUsize,
     pub dropped: Arc<AtomicUsize>,
@@ -91,6 +93,7 @@ impl Provider {
             behaviour: Mutex::new(Behaviour::Work),
             next: Mutex::default(),
             released: Mutex::new(false),
+            refusal: Mutex::default(),
             woken: Condvar::new(),
             waiting: AtomicUsize::new(0),
             dropped: Arc::default(),
@@ -118,6 +121,11 @@ impl Provider {
         self.woken.notify_all();
     }
 
+    /// Those that hang refuse when they are released.
+    pub fn refuse_released(&self, status: Status) {
+        *self.refusal.lock().unwrap() = Some(status);
+    }
+
     pub fn unwraps(&self) -> usize {
         self.unwraps.load(Ordering::SeqCst)
     }
@@ -143,7 +151,10 @@ impl Provider {
                 }
                 drop(released);
                 self.waiting.fetch_sub(1, Ordering::SeqCst);
-                give(reply);
+                match *self.refusal.lock().unwrap() {
+                    Some(status) => reply.error(Error::new(status, "as the test said")),
+                    None => give(reply),
+                }
             }
             Behaviour::Later => drop(std::thread::spawn(move || give(reply))),
             Behaviour::Bytes(len) => reply.bytes(&vec![0x5a; len], 0),
@@ -218,6 +229,8 @@ impl std::fmt::Debug for Meanwhile {
 #[derive(Debug)]
 pub struct TestStore {
     meanwhile: Mutex<Option<Meanwhile>>,
+    /// Done once so many further reads have been answered.
+    after_gets: Mutex<Option<(usize, Meanwhile)>>,
     pub inner: Arc<dyn Store>,
     pub gets: AtomicUsize,
     pub puts: AtomicUsize,
@@ -242,6 +255,7 @@ impl TestStore {
     pub fn over(inner: Arc<dyn Store>, caller_thread_only: bool) -> Arc<TestStore> {
         Arc::new(TestStore {
             meanwhile: Mutex::new(None),
+            after_gets: Mutex::new(None),
             inner,
             gets: AtomicUsize::new(0),
             puts: AtomicUsize::new(0),
@@ -271,6 +285,23 @@ impl TestStore {
     /// Does this while the next write is under way.
     pub fn during_put(&self, meanwhile: Meanwhile) {
         *self.meanwhile.lock().unwrap() = Some(meanwhile);
+    }
+
+    /// Does this behind so many further reads, before their reader goes on.
+    pub fn after_gets(&self, reads: usize, work: impl FnOnce() + Send + 'static) {
+        *self.after_gets.lock().unwrap() = Some((reads, Meanwhile::After(Box::new(work))));
+    }
+
+    fn note_get(&self) {
+        let mut due = self.after_gets.lock().unwrap();
+        if let Some((left, _)) = due.as_mut() {
+            *left -= 1;
+        }
+        let work = due.take_if(|(left, _)| *left == 0);
+        drop(due);
+        if let Some((_, Meanwhile::Before(work) | Meanwhile::After(work))) = work {
+            work();
+        }
     }
 
     pub fn lose(&self, lost: Lost) {
@@ -341,6 +372,7 @@ impl Store for TestStore {
         }
         let found = self.inner.get(call, name);
         self.arrive(name);
+        self.note_get();
         found
     }
 

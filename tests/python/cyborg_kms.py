@@ -205,10 +205,22 @@ class Engine(Handle):
         """Forgets the keys of one index, or of all."""
         _call("engine_evict", self.pointer, _name_or_null(index_name))
 
+    def reload(self, yaml):
+        """Another configuration."""
+        _call("engine_reload", self.pointer, c_char_p(yaml.encode()))
+
     def stats(self):
         stats = Stats(struct_size=ctypes.sizeof(Stats))
         _call("engine_stats", self.pointer, byref(stats))
         return stats
+
+    def metrics(self):
+        """OpenMetrics text."""
+        buffer = c_void_p()
+        _call("engine_metrics", self.pointer, byref(buffer))
+        text = ctypes.string_at(_function("buffer_data", c_void_p)(buffer), _function("buffer_len", c_void_p)(buffer))
+        _free["buffer"](buffer)
+        return text.decode()
 
     def create_index(self, index_name, kms_name):
         pointer = c_void_p()

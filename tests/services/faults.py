@@ -121,6 +121,13 @@ def kms_error(status, code, retry_after=None, applied=False):
     return answer(status, body, headers | _headers("application/x-amz-json-1.1", retry_after), applied)
 
 
+def sts_error(status, code):
+    """A refusal in STS's XML."""
+    error = f"<Error><Type>Sender</Type><Code>{code}</Code><Message>{code}, says the proxy</Message></Error>"
+    body = f"<ErrorResponse>{error}<RequestId>00000000-0000-4000-8000-70726f787921</RequestId></ErrorResponse>"
+    return answer(status, body.encode(), _headers("text/xml", None))
+
+
 def _headers(content_type, retry_after):
     return {"Content-Type": content_type} | ({} if retry_after is None else {"Retry-After": retry_after})
 

@@ -15,7 +15,7 @@ compile() {
         $(pkg-config --cflags --libs cyborg_kms) -Wl,-rpath,"$PREFIX/lib" -pthread
 }
 compile pagestore $pagestore/*.c
-compile reencrypt examples/reencrypt/*.c $pagestore/pagestore.c
+compile reencrypt examples/reencrypt/*.c $pagestore/pagestore.c $pagestore/files.c
 cat >"$work/db.yaml" <<'YAML'
 storage: {url: keys}
 cache: {max_record_age: 1s}

@@ -9,7 +9,7 @@ TARGET=x86_64-unknown-linux-gnu
 # bring gcc's, whose interface (version 8) is LLVM's.
 # The sanitizer's switch is an unstable one, which a stable compiler takes with RUSTC_BOOTSTRAP.
 RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zsanitizer=address -Cforce-frame-pointers=yes" \
-    cargo build --lib --locked --target "$TARGET" --target-dir "$CARGO_TARGET_DIR/sanitized"
+    cargo build --lib --locked "${LOCAL_FEATURES[@]}" --target "$TARGET" --target-dir "$CARGO_TARGET_DIR/sanitized"
 sanitized=$BUILD/prefix_sanitized
 rm -rf "$sanitized"
 cp -a "$PREFIX" "$sanitized"

@@ -69,7 +69,7 @@ impl Core {
     }
 
     /// Has every open handle read the record at its next call.
-    pub(super) fn stop_use(&self, name: &IndexName) {
+    pub(in crate::engine) fn stop_use(&self, name: &IndexName) {
         for (entry, _) in self.own_entries.of(name) {
             entry.stop();
         }

@@ -94,14 +94,6 @@ impl Rotate<'_> {
                  without it"
             ));
         }
-        if self.rotation == Rotation::Kek && !record.recipients.is_empty() {
-            return Err(fail!(
-                Unsupported,
-                "index {name}: its KEK is wrapped for {} recipients too, and this version can't wrap a new one for \
-                 them; rewrap, or rotate its data key",
-                record.recipients.len()
-            ));
-        }
         Ok(())
     }
 
@@ -170,7 +162,7 @@ impl Rotate<'_> {
             // From now on the caller alone has it.
             record.recipients.clear();
         }
-        record.wrap = custody.wrap(core, call, name, kek)?;
+        custody.wrap(core, call, name, kek)?.put_into(&mut record);
         record.envelope_version = next_version(name, last_version(&record))?;
         if record.kind == Kind::CyborgDb && !custody.is_compatible {
             give_data_keys(&core.arena, name, &mut record, kek, core.clock.unix_seconds())?;
@@ -191,7 +183,7 @@ impl Rotate<'_> {
                 "index {name}: the new KEK is the one in use; give another, or rewrap"
             ));
         }
-        record.wrap = custody.wrap(core, call, name, &kek)?;
+        custody.wrap(core, call, name, &kek)?.put_into(&mut record);
         move_under(&core.arena, name, &mut record, old, &kek)?;
         let last_version = last_version(&record);
         let wrapped = former_kek(&core.arena, name, last_version, old, &kek)?;

@@ -60,7 +60,7 @@ impl Address {
         let bucket = parsed.host_str().unwrap_or_default().to_owned();
         if !is_bucket(&bucket) {
             return Err(wrong(format!(
-                "has no bucket, or one with other than letters, digits, '.', '-', '_': {example}"
+                "has no bucket, or one that is not 3 to 222 letters, digits, '.', '-', '_': {example}"
             )));
         }
         let prefix = prefix(url, &parsed).map_err(wrong)?;
@@ -74,11 +74,6 @@ impl Address {
 }
 
 impl Address {
-    /// Whether everybody on the way can listen.
-    pub(super) fn is_without_tls(&self) -> bool {
-        self.options.endpoint.as_deref().is_some_and(is_without_tls)
-    }
-
     /// Whether a host is the store's, and not one that gives out tokens.
     pub(super) fn serves(&self, host: &str) -> bool {
         let endpoint = self.options.endpoint.as_deref().and_then(|endpoint| Url::parse(endpoint).ok());
@@ -237,7 +232,8 @@ fn check_endpoint(endpoint: &str, allow_http: bool) -> Result<String> {
     Ok(endpoint.trim_end_matches('/').to_owned())
 }
 
-fn is_without_tls(endpoint: &str) -> bool {
+/// Whether everybody on the way can listen.
+pub(super) fn is_without_tls(endpoint: &str) -> bool {
     endpoint.starts_with("http://")
 }
 

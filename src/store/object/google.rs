@@ -5,7 +5,7 @@ use std::sync::Arc;
 use object_store::StaticCredentialProvider;
 use object_store::gcp::{GcpCredential, GoogleCloudStorageBuilder};
 
-use super::address::Address;
+use super::address::{Address, is_without_tls};
 use super::clients::{Clients, no_retries, options, retries_of_reads, unusable};
 use super::wire::WatchedConnector;
 use crate::error::Result;
@@ -36,7 +36,7 @@ fn with_credentials(address: &Address) -> GoogleCloudStorageBuilder {
     let builder = builder(address);
     let from_environment =
         || std::env::var("GOOGLE_APPLICATION_CREDENTIALS").ok().filter(|path| !path.is_empty());
-    if address.is_without_tls() {
+    if address.options.endpoint.as_deref().is_some_and(is_without_tls) {
         // An emulator looks at no token, and everybody on the way would read a real one.
         let none = StaticCredentialProvider::new(GcpCredential { bearer: String::new() });
         return builder.with_credentials(Arc::new(none));

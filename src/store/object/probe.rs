@@ -54,7 +54,11 @@ impl ObjectStore {
             Cloud::Google => ("x-goog-if-generation-match: 0", "x-goog-if-generation-match"),
             Cloud::S3 | Cloud::Azure => ("If-None-Match: *", "If-Match"),
         };
-        put(PutMode::Create, Action::Create)?;
+        // Nobody else has this name: a refusal is an answer that went wrong, to be asked for again.
+        put(PutMode::Create, Action::Create).map_err(|error| match error.status() {
+            Status::AlreadyExists => error.with_status(Status::Storage).with_retryable(true),
+            _ => error,
+        })?;
         must_be_refused(put(PutMode::Create, Action::Create), Status::AlreadyExists, create)?;
         let wrong = PutMode::Update(self.state(wrong_state(self.address.cloud)));
         must_be_refused(put(wrong, Action::Replace), Status::Conflict, replace)

@@ -1,0 +1,68 @@
+package main
+
+/*
+#cgo pkg-config: cyborg_kms
+#include <cyborg_kms.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { PAGE_LEN = 4096 };
+
+static cyborg_kms_engine *engine;
+static cyborg_kms_index *sealing;
+static uint8_t page[PAGE_LEN], sealed[PAGE_LEN + CYBORG_KMS_OVERHEAD];
+
+static void must(cyborg_kms_status status, cyborg_kms_error *error) {
+    if (status == CYBORG_KMS_OK)
+        return;
+    fprintf(stderr, "bench: %s\n", cyborg_kms_error_message(error));
+    exit(1);
+}
+
+static void c_open(const char *yaml) {
+    cyborg_kms_error *error = NULL;
+    must(cyborg_kms_engine_open_yaml(yaml, &engine, &error), error);
+    must(cyborg_kms_index_create(engine, "customers", "prod", &sealing, &error), error);
+}
+
+// As a C program calls them: no call of these loops crosses a language.
+static void c_seal(uint64_t calls) {
+    cyborg_kms_error *error = NULL;
+    size_t len;
+    for (; calls; calls--)
+        must(cyborg_kms_index_encrypt(sealing, (const uint8_t *)"page 1", 6, page, sizeof page, sealed, sizeof sealed,
+                                      &len, &error), error);
+}
+
+static void c_unseal(uint64_t calls) {
+    cyborg_kms_error *error = NULL;
+    size_t len;
+    for (; calls; calls--)
+        must(cyborg_kms_index_decrypt(sealing, (const uint8_t *)"page 1", 6, sealed, sizeof sealed, page, sizeof page,
+                                      &len, &error), error);
+}
+
+static void c_open_cached(uint64_t calls) {
+    cyborg_kms_error *error = NULL;
+    cyborg_kms_index *index;
+    for (; calls; calls--) {
+        must(cyborg_kms_index_open(engine, "customers", &index, &error), error);
+        cyborg_kms_index_free(index);
+    }
+}
+*/
+import "C"
+
+import "unsafe"
+
+// openC opens an engine of C's own, with a new index.
+func openC(yaml string) {
+	text := C.CString(yaml)
+	defer C.free(unsafe.Pointer(text))
+	C.c_open(text)
+}
+
+// The same work as Go's, so many times, by C alone.
+func sealC(calls int)       { C.c_seal(C.uint64_t(calls)) }
+func unsealC(calls int)     { C.c_unseal(C.uint64_t(calls)) }
+func openCachedC(calls int) { C.c_open_cached(C.uint64_t(calls)) }

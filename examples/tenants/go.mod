@@ -1,0 +1,7 @@
+module cyborg-kms.internal/examples/tenants
+
+go 1.24
+
+require cyborg-kms.internal/cyborgkms v0.1.0
+
+replace cyborg-kms.internal/cyborgkms => ../../bindings/go

@@ -1,0 +1,67 @@
+"""read.py FOLDER: opens, through the C API, everything that another program wrote there.
+
+The folder has the form of tests/vectors/v1: engine.yaml with the slots, expected.json with what each index gives, and
+the records. A binding's tests write one, so that the library reads in this process what it wrote in that one.
+"""
+
+import json
+import pathlib
+import sys
+from ctypes import byref, c_char_p, c_uint8, c_void_p
+
+from tests.python.cyborg_kms import Engine, Index, _bytes_of, _call
+
+
+def opened(engine, case):
+    if case["kms_name"]:
+        return engine.open_index(case["index_name"])
+    pointer, kek = c_void_p(), bytes.fromhex(case["kek_hex"])
+    _call("index_open_with_key", engine.pointer, c_char_p(case["index_name"].encode()), *_bytes_of(kek), byref(pointer))
+    return Index(pointer)
+
+
+def detached(index, page):
+    data = bytes.fromhex(page["ciphertext_hex"])
+    out, overhead = (c_uint8 * max(len(data), 1))(), _bytes_of(bytes.fromhex(page["overhead_hex"]))[0]
+    aad = _bytes_of(bytes.fromhex(page["aad_hex"]))
+    _call("index_decrypt_detached", index.pointer, *aad, *_bytes_of(data), overhead, out)
+    return bytes(out)[: len(data)]
+
+
+def check(what, got, expected_hex):
+    if got.hex() != expected_hex:
+        sys.exit(f"{what}: not what was written")
+
+
+def read(index, case):
+    """Checks all parts of a case; how many there were."""
+    name = case["index_name"]
+    check(f"{name}: the KEK", index.kek(), case["kek_hex"])
+    for page in case.get("pages", []):
+        plaintext = index.decrypt(bytes.fromhex(page["sealed_hex"]), bytes.fromhex(page["aad_hex"]))
+        check(f"{name}: a page", plaintext, page["plaintext_hex"])
+    if "detached" not in case:
+        return 1
+    check(f"{name}: a detached page", detached(index, case["detached"]), case["detached"]["plaintext_hex"])
+    key = index.unwrap_data_key(bytes.fromhex(case["data_key"]["wrapped_hex"]))
+    check(f"{name}: a data key", key, case["data_key"]["key_hex"])
+    for derived in case["derived"]:
+        size = len(derived["key_hex"]) // 2
+        key = index.derive(derived["label"], bytes.fromhex(derived["context_hex"]), size)
+        check(f"{name}: a derived key", key, derived["key_hex"])
+    return 3 + len(case["pages"]) + len(case["derived"])
+
+
+def main(folder):
+    folder = pathlib.Path(folder)
+    parts = 0
+    with Engine.open(f"storage: {{url: {folder}}}\n" + (folder / "engine.yaml").read_text()) as engine:
+        for case in json.loads((folder / "expected.json").read_text()):
+            with opened(engine, case) as index:
+                parts += read(index, case)
+    if parts < 10:
+        sys.exit(f"{folder} has only {parts} parts: what wrote it did not write all")
+    print(f"{parts} parts are what was written")
+
+
+main(*sys.argv[1:])
