@@ -30,6 +30,13 @@ def test_what_drifted_is_wrapped_anew(place):
     assert place.ok_json("inspect", "index-00")["key_id"] == f"{place.folder}/new.key"
 
 
+def test_what_is_left_alone_is_told(place):
+    create(place, 2)
+    place.ok("disable", "index-01")
+    place.write("cyborg_kms.yaml", DRIFTED)
+    assert place.ok("sync") == "2 of 2 indexes: 1 rewrapped, 1 skipped (1 of them drifted)\n"
+
+
 def test_a_store_without_an_index(place):
     assert place.ok("sync") == "0 of 0 indexes\n"
     assert place.ok_json("sync", "--dry-run")["total"] == 0

@@ -70,7 +70,7 @@ fn text(report: &Value) -> String {
     let counts: Vec<String> = COUNTS
         .iter()
         .filter(|(name, _)| report[name].as_u64().unwrap_or_default() > 0)
-        .map(|(name, what)| format!("{} {what}", field(report, name)))
+        .map(|(name, what)| format!("{} {what}{}", field(report, name), drifted(report, name)))
         .collect();
     let kind = if report["dry_run"] == true { "dry run, nothing was changed: " } else { "" };
     let mut text = format!("{kind}{} of {} indexes", field(report, "checked"), field(report, "total"));
@@ -88,6 +88,14 @@ fn text(report: &Value) -> String {
     }
     left_out(&mut text, report, "receipts_left_out", "were deleted, which the audit log has");
     text
+}
+
+/// What sync must leave as it is, and should not stay so.
+fn drifted(report: &Value, name: &str) -> String {
+    match report["skipped_drifted"].as_u64() {
+        Some(count @ 1..) if name == "skipped" => format!(" ({count} of them drifted)"),
+        _ => String::new(),
+    }
 }
 
 fn left_out(text: &mut String, report: &Value, name: &str, what: &str) {
