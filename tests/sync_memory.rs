@@ -8,7 +8,7 @@ use cyborg_kms::name::IndexName;
 use cyborg_kms::store::{Expected, Store};
 use engine_support::Bench;
 use serde_json::json;
-use sync_support::{DRY, FAST, OTHER, assert_counts, create, moved, set, sync, sync_with};
+use sync_support::{DRY, OTHER, assert_counts, create, moved, set, sync, sync_with};
 
 const INDEXES: usize = 100_000;
 /// Of these so many drifted, so many fail.

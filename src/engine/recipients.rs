@@ -144,11 +144,13 @@ impl Race<'_> {
 
     fn ask_next(&mut self, candidates: &mut VecDeque<Candidate>) -> Result<()> {
         let Some((slot, wrap)) = candidates.pop_front() else { return Ok(()) };
+        // Here, or the wait for it would be taken for the slot's silence.
+        self.call.turn(&slot)?;
         let number = self.asked;
         self.asked += 1;
         self.waiting += 1;
         let ended = if number == 0 { &self.core.ended } else { &self.losers };
-        let call = Call::unbounded().cancelled_by(ended).within(slot.deadline);
+        let call = self.call.detached().cancelled_by(ended).within(slot.deadline);
         let (core, name) = (Arc::clone(self.core), self.name.clone());
         let (answers, is_over) = (self.answers.clone(), Arc::clone(&self.is_over));
         let falls_back = self.slot.fallback_on_denied;
