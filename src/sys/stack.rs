@@ -1,12 +1,13 @@
 //! What a call that has returned left on its thread's stack.
 
+use std::cell::Cell;
 use std::hint::black_box;
 use std::mem::MaybeUninit;
 
 use zeroize::Zeroize;
 
-/// As deep as a request of an SDK goes, in a build without optimisation too.
-const DEPTH: usize = 128 * 1024;
+/// As deep as a request of an SDK goes; without optimisation its frames are several times as large.
+const DEPTH: usize = if cfg!(debug_assertions) { 512 * 1024 } else { 128 * 1024 };
 /// Left alone at the stack's end.
 const MARGIN: usize = 16 * 1024;
 const BLOCK: usize = 4096;
@@ -15,38 +16,56 @@ const BLOCK: usize = 4096;
 /// wipes.
 #[inline(never)]
 pub fn wipe() {
-    wipe_blocks(room().min(DEPTH) / BLOCK);
+    let local = 0;
+    let here = address(&local);
+    if let Some(end) = end_of_stack(here) {
+        wipe_down_to(end.max(here.saturating_sub(DEPTH)));
+    }
 }
 
-/// Block by block, so that it is as deep as there is room.
+/// Block by block; how much of the stack each takes is the compiler's choice, so each looks where it is.
 #[inline(never)]
-fn wipe_blocks(left: usize) {
-    if left == 0 {
-        return;
-    }
+fn wipe_down_to(end: usize) {
     let mut block = [0; BLOCK];
-    wipe_blocks(black_box(left - 1));
+    if address(&block[0]) > end.saturating_add(2 * BLOCK) {
+        wipe_down_to(black_box(end));
+    }
     block.zeroize();
     black_box(&mut block);
 }
 
-/// How much of the thread's stack lies below the caller; 0 on a stack that is not the thread's, such as a coroutine's.
-fn room() -> usize {
+fn address(local: &u8) -> usize {
+    std::ptr::from_ref(black_box(local)).addr()
+}
+
+thread_local! {
+    /// The thread's own stack: where its use must end, and behind its last byte. Kept, since for a process's first thread
+    /// glibc reads all of `/proc/self/maps`.
+    static STACK: Cell<Option<(usize, usize)>> = const { Cell::new(None) };
+}
+
+/// Where the thread's stack must not be used any more; `None` where `here` is on another, such as a coroutine's.
+fn end_of_stack(here: usize) -> Option<usize> {
+    let (end, behind) = STACK.get().or_else(own_stack)?;
+    STACK.set(Some((end, behind)));
+    (end..behind).contains(&here).then_some(end)
+}
+
+fn own_stack() -> Option<(usize, usize)> {
     let mut attributes = MaybeUninit::<libc::pthread_attr_t>::uninit();
-    let (mut low, mut size) = (std::ptr::null_mut(), 0);
+    let (mut low, mut size, mut guard) = (std::ptr::null_mut(), 0, 0);
     // SAFETY: the attributes are read only where the first call has made them, and then ended; the other pointers are to
     // locals.
     let known = unsafe {
         libc::pthread_getattr_np(libc::pthread_self(), attributes.as_mut_ptr()) == 0 && {
-            let known = libc::pthread_attr_getstack(attributes.as_ptr(), &mut low, &mut size) == 0;
+            let known = libc::pthread_attr_getstack(attributes.as_ptr(), &mut low, &mut size) == 0
+                && libc::pthread_attr_getguardsize(attributes.as_ptr(), &mut guard) == 0;
             libc::pthread_attr_destroy(attributes.as_mut_ptr());
             known
         }
     };
-    let marker = 0_u8;
-    let (here, low) = (std::ptr::from_ref(black_box(&marker)).addr(), low.addr());
-    let is_ours = known && (low..low.saturating_add(size)).contains(&here);
-    if is_ours { (here - low).saturating_sub(MARGIN) } else { 0 }
+    let low = low.addr();
+    known.then(|| (low.saturating_add(guard).saturating_add(MARGIN), low.saturating_add(size)))
 }
 
 #[cfg(test)]

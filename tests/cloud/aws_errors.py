@@ -81,8 +81,9 @@ def test_a_refusal_says_what_to_change_and_is_not_repeated(place):
 
 def test_a_trouble_is_repeated_as_often_as_the_slot_says(place):
     for retries in (0, 2):
-        proxy, ours, _ = behind(place, max_retries=retries)
         for number, code, status, words in TROUBLES:
+            # A slot that fails all the time is tried again less and less: each gets a new one.
+            proxy, ours, _ = behind(place, max_retries=retries)
             error = fails(proxy, ours, faults.kms_error(number, code), status, code=code, words=[words, "kms:Decrypt"])
             assert error.retryable and error.request_id == REQUEST_ID, vars(error)
             assert proxy.count(target=DECRYPT) == 1 + retries, (code, proxy.requests())

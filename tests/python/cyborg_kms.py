@@ -214,6 +214,14 @@ class Engine(Handle):
         _call("engine_stats", self.pointer, byref(stats))
         return stats
 
+    def metrics(self):
+        """OpenMetrics text."""
+        buffer = c_void_p()
+        _call("engine_metrics", self.pointer, byref(buffer))
+        text = ctypes.string_at(_function("buffer_data", c_void_p)(buffer), _function("buffer_len", c_void_p)(buffer))
+        _free["buffer"](buffer)
+        return text.decode()
+
     def create_index(self, index_name, kms_name):
         pointer = c_void_p()
         _call("index_create", self.pointer, c_char_p(index_name.encode()), c_char_p(kms_name.encode()), byref(pointer))
