@@ -5,8 +5,6 @@ fn main() {
     if std::env::var("CARGO_CFG_TARGET_OS").as_deref() == Ok("linux") {
         // The ABI's number: `CYBORG_KMS_ABI_VERSION`.
         println!("cargo:rustc-cdylib-link-arg=-Wl,-soname,libcyborg_kms.so.0");
-        // What a dependency exports to C of its own (crc-fast) is none of this library's interface.
-        println!("cargo:rustc-cdylib-link-arg=-Wl,--exclude-libs,ALL");
         // Unloading crashes when a thread that used aws-lc ends later.
         println!("cargo:rustc-cdylib-link-arg=-Wl,-z,nodelete");
     }
