@@ -1,6 +1,7 @@
 """Runs the tests of the command: python3 -m tests.command.run. CYBORG_KMS_COMMAND is the binary, else the debug build's."""
 
 import importlib
+import signal
 import sys
 
 from tests.python.runner import run
@@ -11,6 +12,8 @@ MODULES = ("subcommands", "own_keys", "refusals", "processes", "sync", "pages")
 
 
 def main():
+    # What a shell runs in the background ignores it, and its children would.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if not COMMAND.exists():
         print(f"FAILED  there is no {COMMAND}: cargo build -p cyborg-kms-cli, or set CYBORG_KMS_COMMAND")
         return 1
