@@ -23,16 +23,17 @@ class KmsError(Exception):
         super().__init__(f"{name}: {self.status_name} ({status}): {self.message}")
 
 
-def _library():
+def _path():
     named = os.environ.get("CYBORG_KMS_LIBRARY")
     places = [named] if named else [ROOT / "target" / kind / "libcyborg_kms.so" for kind in ("debug", "release")]
     for place in places:
         if pathlib.Path(place).exists():
-            return ctypes.CDLL(str(place))
+            return str(place)
     raise SystemExit(f"no library at {places}: build it, or set CYBORG_KMS_LIBRARY")
 
 
-lib = _library()
+PATH = _path()
+lib = ctypes.CDLL(PATH)
 # What is no status.
 RESULTS = {
     c_void_p: "blob_new blob_kms_name blob_provider blob_key_id blob_region blob_wrapped_kek buffer_data",
