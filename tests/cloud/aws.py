@@ -5,12 +5,15 @@ import json
 import os
 import pathlib
 import tempfile
+import time
 
 from tests.python.cyborg_kms import Engine, KmsError, Store
 
 CONTEXT = "cyborg_kms:index"
 DECRYPT, ENCRYPT = "TrentService.Decrypt", "TrentService.Encrypt"
 GET_SECRET = "secretsmanager.GetSecretValue"
+# Far more than a lifetime of one second needs, on a machine that is busy.
+PATIENCE = 30
 # Nothing of this machine's: no profile, no role, no metadata service.
 NOBODY = {
     "AWS_CONFIG_FILE": "/nonexistent/config",
@@ -53,15 +56,15 @@ def slot(server, provider, key_id, **settings):
     return {"provider": provider, "key_id": key_id, "region": "us-east-1", "endpoint": server.url} | settings
 
 
-def configuration(records="memory://", ttl="60s", ahead=0.8, **slots):
+def configuration(records="memory://", ttl="60s", ahead=0.8, stale="0s", **slots):
     """The text of a configuration; JSON is YAML too."""
-    cache = {"ttl": ttl, "refresh_ahead": ahead}
+    cache = {"ttl": ttl, "refresh_ahead": ahead, "stale_if_unavailable": stale}
     return json.dumps({"storage": {"url": str(records)}, "cache": cache, "kms": {"registry": slots}})
 
 
-def engine(place, records="memory://", ttl="60s", ahead=0.8, **slots):
+def engine(place, records="memory://", ttl="60s", ahead=0.8, stale="0s", **slots):
     """An engine with these slots, for this test."""
-    return place.cleanup.enter_context(Engine.open(configuration(records, ttl, ahead, **slots)))
+    return place.cleanup.enter_context(Engine.open(configuration(records, ttl, ahead, stale, **slots)))
 
 
 def store(place, records):
@@ -97,6 +100,21 @@ def refused(status, call, *arguments, code=None, words=()):
         assert not missing, f"{missing} not in: {error.message}"
         return error
     raise AssertionError(f"{got} and not {status}")
+
+
+def until(expected, call):
+    """Repeats a call until it gives `expected`: an error's status and code, or None."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            call()
+            found = None
+        except KmsError as error:
+            found = error.status_name, error.provider_code
+        if found == expected:
+            return
+        assert time.monotonic() < end, f"after {PATIENCE} s still {found}, not {expected}"
+        time.sleep(0.02)
 
 
 def new_key(server, **parameters):

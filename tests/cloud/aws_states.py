@@ -5,29 +5,11 @@ build/venv/bin/python -m tests.cloud.run aws_states
 
 import time
 
-from tests.python.cyborg_kms import KmsError
 from tests.services.proxy import pass_on
 
-from .aws import DECRYPT, create, engine, folder, key_id, new_key, opened, reads, refused, slot, store, use
+from .aws import DECRYPT, create, engine, folder, key_id, new_key, opened, reads, refused, slot, store, until, use
 
 SERVERS = ("localstack",)
-# Far more than a lifetime of one second needs, on a machine that is busy.
-PATIENCE = 30
-
-
-def until(expected, call):
-    """Repeats a call until it gives `expected`: an error's status and code, or None."""
-    end = time.monotonic() + PATIENCE
-    while True:
-        try:
-            call()
-            found = None
-        except KmsError as error:
-            found = error.status_name, error.provider_code
-        if found == expected:
-            return
-        assert time.monotonic() < end, f"after {PATIENCE} s still {found}, not {expected}"
-        time.sleep(0.02)
 
 
 def change(place, end, again, code):

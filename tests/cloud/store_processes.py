@@ -63,13 +63,18 @@ def work_together(ground, proxy, processes, operations):
     return [line for output in outputs for line in json.loads(output)]
 
 
+def check_chain(name, records):
+    """Each write of a record knew the one before it."""
+    chain = [record.bytes(WRITE_IDS) for record in records]
+    for before, after in zip(chain, chain[1:]):
+        assert after[-16 * 16 :][:-16] == before[-15 * 16 :], f"{name}: a write went over one that it had not seen"
+
+
 def check_record(name, versions, told):
     """One record's whole past against what was told of it."""
     records = [Fields.root(data) for data in versions]
     marks = [record.bytes(KEY_ID).decode() for record in records]
-    chain = [record.bytes(WRITE_IDS) for record in records]
-    for before, after in zip(chain, chain[1:]):
-        assert after[-16 * 16 :][:-16] == before[-15 * 16 :], f"{name}: a write went over one that it had not seen"
+    check_chain(name, records)
     times = collections.Counter(marks)
     for verb, _, mark, status, unknown in told:
         if status == "OK":

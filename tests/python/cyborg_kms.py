@@ -1,33 +1,29 @@
 """The part of the C API that the tests in Python need, by ctypes: a C caller's view."""
 
 import ctypes
-import os
-import pathlib
+import json
 from ctypes import POINTER, byref, c_bool, c_char_p, c_int64, c_size_t, c_uint8, c_uint32, c_uint64, c_void_p
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+# ROOT and KmsError are for those who import this.
+from .library import ROOT, Handle, KmsError, bytes_of, call, function, lib, taken, text_of
 
 NOT_FOUND, ALREADY_EXISTS, CORRUPT, UNSUPPORTED, AUTHENTICATION_FAILED = 2, 3, 5, 6, 7
 TEXTS = ("kms_name", "provider", "key_id", "region")
+REWRAP, KEK, DATA_KEY = 0, 1, 2
+NO_WAIT = 1
 NAME_CALLBACK = ctypes.CFUNCTYPE(c_bool, c_char_p, c_void_p)
+PROGRESS_CALLBACK = ctypes.CFUNCTYPE(c_bool, c_uint64, c_uint64, c_char_p, c_uint32, c_void_p)
 
 
-class KmsError(Exception):
-    """What an error of the library tells: `status_name` is such as "NOT_FOUND"."""
+class Options(ctypes.Structure):
+    """A struct of the header's, which begins with its size."""
 
-    def __init__(self, call, status, error):
-        self.status = status
-        self.status_name = _lib.cyborg_kms_status_name(status).decode()
-        self.message = _text("error_message", error)
-        self.provider_code = _text("error_provider_code", error)
-        self.request_id = _text("error_request_id", error)
-        self.retryable = _function("error_is_retryable", c_void_p)(error)
-        self.retry_after_ms = _function("error_retry_after_ms", c_void_p)(error)
-        self.outcome_unknown = _function("error_outcome_unknown", c_void_p)(error)
-        super().__init__(f"{call}: {self.status_name} ({status}): {self.message}")
+    @classmethod
+    def of(cls, **values):
+        return cls(struct_size=ctypes.sizeof(cls), **values)
 
 
-class Stats(ctypes.Structure):
+class Stats(Options):
     """What an engine has counted: `cyborg_kms_stats`."""
 
     _fields_ = [("struct_size", c_size_t)] + [
@@ -37,81 +33,41 @@ class Stats(ctypes.Structure):
     ]
 
 
-def _library():
-    named = os.environ.get("CYBORG_KMS_LIBRARY")
-    places = [named] if named else [ROOT / "target" / kind / "libcyborg_kms.so" for kind in ("debug", "release")]
-    for place in places:
-        if pathlib.Path(place).exists():
-            return ctypes.CDLL(str(place))
-    raise SystemExit(f"no library at {places}: build it, or set CYBORG_KMS_LIBRARY")
+class OpenOptions(Options):
+    """`cyborg_kms_open_options`."""
+
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("kek", c_void_p),
+        ("kek_len", c_size_t),
+        ("capabilities", c_uint32),
+        ("flags", c_uint32),
+        ("min_epoch", c_uint64),
+    ]
 
 
-_lib = _library()
-for _name in ("blob_new", "blob_kms_name", "blob_provider", "blob_key_id", "blob_region", "blob_wrapped_kek"):
-    getattr(_lib, "cyborg_kms_" + _name).restype = c_void_p
-_lib.cyborg_kms_blob_version.restype = c_uint32
-_lib.cyborg_kms_blob_created_at.restype = c_int64
-_lib.cyborg_kms_index_version.restype = c_uint32
-_lib.cyborg_kms_buffer_data.restype = c_void_p
-_lib.cyborg_kms_buffer_len.restype = c_size_t
-_lib.cyborg_kms_status_name.restype = c_char_p
-_lib.cyborg_kms_error_is_retryable.restype = c_bool
-_lib.cyborg_kms_error_retry_after_ms.restype = c_uint64
-_lib.cyborg_kms_error_outcome_unknown.restype = c_bool
-for _name in ("error_message", "error_provider_code", "error_request_id"):
-    getattr(_lib, "cyborg_kms_" + _name).restype = c_char_p
+class ScopeOptions(Options):
+    """`cyborg_kms_scope_options`."""
+
+    _fields_ = [("struct_size", c_size_t), ("deadline_ms", c_uint32), ("principal", c_char_p)]
 
 
-def _function(name, *arguments):
-    function = getattr(_lib, "cyborg_kms_" + name)
-    function.argtypes = arguments
-    return function
+class SyncOptions(Options):
+    """`cyborg_kms_sync_options`."""
+
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("dry_run", c_bool),
+        ("concurrency", c_uint32),
+        ("requests_per_second", c_uint32),
+    ]
 
 
-def _text(name, handle):
-    return _function(name, c_void_p)(handle).decode()
-
-
-def _name_or_null(name):
-    return None if name is None else c_char_p(name.encode())
-
-
-_free = {kind: _function(kind + "_free", c_void_p) for kind in ("error", "buffer", "blob", "store", "engine", "index")}
-
-
-def _call(name, *arguments):
-    """Calls a function whose last parameter is `error`; raises KmsError unless it succeeds."""
-    error = c_void_p()
-    function = getattr(_lib, "cyborg_kms_" + name)
-    function.restype = c_uint32
-    status = function(*arguments, byref(error))
-    if status == 0:
-        assert not error.value, f"{name} succeeded and set an error"
-        return
-    try:
-        raise KmsError(name, status, error)
-    finally:
-        _free["error"](error)
-
-
-def _bytes_of(data):
-    return (c_uint8 * max(len(data), 1)).from_buffer_copy(data or b"\0"), c_size_t(len(data))
-
-
-class Handle:
-    """An owned handle; `with` frees it."""
-
-    kind = None
-
-    def __init__(self, pointer):
-        self.pointer = pointer
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        _free[self.kind](self.pointer)
-        self.pointer = None
+def page_data_key_id(sealed):
+    """The data key that sealed a page."""
+    out = c_uint32()
+    call("page_data_key_id", *bytes_of(sealed), byref(out))
+    return out.value
 
 
 class Blob(Handle):
@@ -121,25 +77,25 @@ class Blob(Handle):
 
     @classmethod
     def make(cls, **fields):
-        blob = cls(c_void_p(_lib.cyborg_kms_blob_new()))
+        blob = cls(c_void_p(lib.cyborg_kms_blob_new()))
         for name, value in fields.items():
             blob.set(name, value)
         return blob
 
     def set(self, name, value):
         if name in TEXTS:
-            _call("blob_set_" + name, self.pointer, c_char_p(value.encode()))
+            call("blob_set_" + name, self.pointer, text_of(value))
         elif name == "wrapped_kek":
-            _call("blob_set_wrapped_kek", self.pointer, *_bytes_of(value))
+            call("blob_set_wrapped_kek", self.pointer, *bytes_of(value))
         else:
             kind = {"version": c_uint32, "created_at": c_int64}[name]
-            _call("blob_set_" + name, self.pointer, kind(value))
+            call("blob_set_" + name, self.pointer, kind(value))
 
     def get(self, name):
         if name in ("version", "created_at"):
-            return _function("blob_" + name, c_void_p)(self.pointer)
+            return function("blob_" + name, c_void_p)(self.pointer)
         length = c_size_t()
-        at = _function("blob_" + name, c_void_p, POINTER(c_size_t))(self.pointer, byref(length))
+        at = function("blob_" + name, c_void_p, POINTER(c_size_t))(self.pointer, byref(length))
         data = ctypes.string_at(at, length.value) if length.value else b""
         return data.decode() if name in TEXTS else data
 
@@ -152,22 +108,22 @@ class Store(Handle):
     @classmethod
     def open(cls, url):
         pointer = c_void_p()
-        _call("store_open", c_char_p(str(url).encode()), byref(pointer))
+        call("store_open", text_of(str(url)), byref(pointer))
         return cls(pointer)
 
     def create(self, index_name, blob):
-        _call("create_index_kms", self.pointer, c_char_p(index_name.encode()), blob.pointer)
+        call("create_index_kms", self.pointer, text_of(index_name), blob.pointer)
 
     def push(self, index_name, blob):
-        _call("push_index_kms", self.pointer, c_char_p(index_name.encode()), blob.pointer)
+        call("push_index_kms", self.pointer, text_of(index_name), blob.pointer)
 
     def get(self, index_name):
         pointer = c_void_p()
-        _call("get_index_kms", self.pointer, c_char_p(index_name.encode()), byref(pointer))
+        call("get_index_kms", self.pointer, text_of(index_name), byref(pointer))
         return Blob(pointer)
 
     def delete(self, index_name):
-        _call("delete_index_kms", self.pointer, c_char_p(index_name.encode()))
+        call("delete_index_kms", self.pointer, text_of(index_name))
 
     def list(self, start_after=None, visit=None):
         """The names from behind one; `visit` sees each and says whether to go on."""
@@ -178,59 +134,95 @@ class Store(Handle):
             names.append(name.decode())
             return visit is None or visit(names[-1])
 
-        _call("list_index_kms", self.pointer, _name_or_null(start_after), take, None)
+        call("list_index_kms", self.pointer, text_of(start_after), take, None)
         return names
 
 
 class Engine(Handle):
-    """An engine, and the indexes that it makes and opens."""
+    """An engine, and what it does to indexes."""
 
     kind = "engine"
 
     @classmethod
     def open(cls, yaml, store=None):
         """With the configuration's store, or with the caller's."""
-        pointer, text = c_void_p(), c_char_p(yaml.encode())
+        pointer = c_void_p()
         if store is None:
-            _call("engine_open_yaml", text, byref(pointer))
+            call("engine_open_yaml", text_of(yaml), byref(pointer))
         else:
-            _call("engine_open_yaml_with_store", text, store.pointer, byref(pointer))
+            call("engine_open_yaml_with_store", text_of(yaml), store.pointer, byref(pointer))
         return cls(pointer)
+
+    def scope(self, deadline_ms=0, principal=None):
+        """The same engine with a deadline for each call, which can be cancelled."""
+        pointer = c_void_p()
+        options = ScopeOptions.of(deadline_ms=deadline_ms, principal=principal and principal.encode())
+        call("engine_scope", self.pointer, byref(options), byref(pointer))
+        return Engine(pointer)
+
+    def cancel(self):
+        function("engine_cancel", c_void_p)(self.pointer)
 
     def check(self, kms_name=None):
         """A wrap and an unwrap by one slot, or by all."""
-        _call("engine_check", self.pointer, _name_or_null(kms_name))
+        call("engine_check", self.pointer, text_of(kms_name))
 
     def evict(self, index_name=None):
         """Forgets the keys of one index, or of all."""
-        _call("engine_evict", self.pointer, _name_or_null(index_name))
+        call("engine_evict", self.pointer, text_of(index_name))
 
     def reload(self, yaml):
         """Another configuration."""
-        _call("engine_reload", self.pointer, c_char_p(yaml.encode()))
+        call("engine_reload", self.pointer, text_of(yaml))
 
     def stats(self):
-        stats = Stats(struct_size=ctypes.sizeof(Stats))
-        _call("engine_stats", self.pointer, byref(stats))
+        stats = Stats.of()
+        call("engine_stats", self.pointer, byref(stats))
         return stats
 
     def metrics(self):
         """OpenMetrics text."""
-        buffer = c_void_p()
-        _call("engine_metrics", self.pointer, byref(buffer))
-        text = ctypes.string_at(_function("buffer_data", c_void_p)(buffer), _function("buffer_len", c_void_p)(buffer))
-        _free["buffer"](buffer)
-        return text.decode()
+        return self._taken("engine_metrics").decode()
 
     def create_index(self, index_name, kms_name):
+        return self._index("index_create", text_of(index_name), text_of(kms_name))
+
+    def open_index(self, index_name, flags=0):
+        if flags == 0:
+            return self._index("index_open", text_of(index_name))
+        return self._index("index_open_with_options", text_of(index_name), byref(OpenOptions.of(flags=flags)))
+
+    def rotate(self, index_name, rotation, kms_name=None):
+        """`rotation`: REWRAP, KEK or DATA_KEY."""
+        call("index_rotate", self.pointer, text_of(index_name), c_uint32(rotation), text_of(kms_name))
+
+    def disable(self, index_name):
+        call("index_disable", self.pointer, text_of(index_name))
+
+    def enable(self, index_name):
+        call("index_enable", self.pointer, text_of(index_name))
+
+    def describe(self, index_name):
+        return json.loads(self._taken("index_describe", text_of(index_name)))
+
+    def sync(self, progress=None, **options):
+        """The report. `progress(done, total, index_name, status)` returns False to stop."""
+
+        @PROGRESS_CALLBACK
+        def told(done, total, name, status, _):
+            return progress is None or progress(done, total, name.decode(), status)
+
+        return json.loads(self._taken("engine_sync", byref(SyncOptions.of(**options)), told, None))
+
+    def _index(self, name, *arguments):
         pointer = c_void_p()
-        _call("index_create", self.pointer, c_char_p(index_name.encode()), c_char_p(kms_name.encode()), byref(pointer))
+        call(name, self.pointer, *arguments, byref(pointer))
         return Index(pointer)
 
-    def open_index(self, index_name):
-        pointer = c_void_p()
-        _call("index_open", self.pointer, c_char_p(index_name.encode()), byref(pointer))
-        return Index(pointer)
+    def _taken(self, name, *arguments):
+        buffer = c_void_p()
+        call(name, self.pointer, *arguments, byref(buffer))
+        return taken(buffer)
 
 
 class Index(Handle):
@@ -239,15 +231,21 @@ class Index(Handle):
     kind = "index"
 
     def version(self):
-        return _function("index_version", c_void_p)(self.pointer)
+        return function("index_version", c_void_p)(self.pointer)
+
+    def epoch(self):
+        return function("index_epoch", c_void_p)(self.pointer)
+
+    def data_key_id(self):
+        return function("index_data_key_id", c_void_p)(self.pointer)
 
     def refresh(self):
         """Asks record and KMS now."""
-        _call("index_refresh", self.pointer)
+        call("index_refresh", self.pointer)
 
-    def kek(self):
+    def kek(self, version=0):
         out = (c_uint8 * 32)()
-        _call("index_export_kek", self.pointer, c_uint32(0), out, c_size_t(32))
+        call("index_export_kek", self.pointer, c_uint32(version), out, c_size_t(32))
         return bytes(out)
 
     def encrypt(self, plaintext, aad=b""):
@@ -258,23 +256,20 @@ class Index(Handle):
 
     def derive(self, label, context, size):
         out = (c_uint8 * size)()
-        _call("index_derive_key", self.pointer, c_char_p(label.encode()), *_bytes_of(context), out, c_size_t(size))
+        call("index_derive_key", self.pointer, text_of(label), *bytes_of(context), out, c_size_t(size))
         return bytes(out)
 
     def generate_data_key(self):
         out, wrapped = (c_uint8 * 32)(), c_void_p()
-        _call("index_generate_data_key", self.pointer, out, c_size_t(32), byref(wrapped))
-        length = _function("buffer_len", c_void_p)(wrapped)
-        data = ctypes.string_at(_function("buffer_data", c_void_p)(wrapped), length)
-        _free["buffer"](wrapped)
-        return bytes(out), data
+        call("index_generate_data_key", self.pointer, out, c_size_t(32), byref(wrapped))
+        return bytes(out), taken(wrapped)
 
     def unwrap_data_key(self, wrapped):
         out = (c_uint8 * 32)()
-        _call("index_unwrap_data_key", self.pointer, *_bytes_of(wrapped), out, c_size_t(32))
+        call("index_unwrap_data_key", self.pointer, *bytes_of(wrapped), out, c_size_t(32))
         return bytes(out)
 
     def _page(self, name, data, aad, size):
         out, length = (c_uint8 * max(size, 1))(), c_size_t()
-        _call(name, self.pointer, *_bytes_of(aad), *_bytes_of(data), out, c_size_t(size), byref(length))
+        call(name, self.pointer, *bytes_of(aad), *bytes_of(data), out, c_size_t(size), byref(length))
         return bytes(out)[: length.value]

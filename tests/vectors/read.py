@@ -9,22 +9,23 @@ import pathlib
 import sys
 from ctypes import byref, c_char_p, c_uint8, c_void_p
 
-from tests.python.cyborg_kms import Engine, Index, _bytes_of, _call
+from tests.python.cyborg_kms import Engine, Index
+from tests.python.library import bytes_of, call
 
 
 def opened(engine, case):
     if case["kms_name"]:
         return engine.open_index(case["index_name"])
     pointer, kek = c_void_p(), bytes.fromhex(case["kek_hex"])
-    _call("index_open_with_key", engine.pointer, c_char_p(case["index_name"].encode()), *_bytes_of(kek), byref(pointer))
+    call("index_open_with_key", engine.pointer, c_char_p(case["index_name"].encode()), *bytes_of(kek), byref(pointer))
     return Index(pointer)
 
 
 def detached(index, page):
     data = bytes.fromhex(page["ciphertext_hex"])
-    out, overhead = (c_uint8 * max(len(data), 1))(), _bytes_of(bytes.fromhex(page["overhead_hex"]))[0]
-    aad = _bytes_of(bytes.fromhex(page["aad_hex"]))
-    _call("index_decrypt_detached", index.pointer, *aad, *_bytes_of(data), overhead, out)
+    out, overhead = (c_uint8 * max(len(data), 1))(), bytes_of(bytes.fromhex(page["overhead_hex"]))[0]
+    aad = bytes_of(bytes.fromhex(page["aad_hex"]))
+    call("index_decrypt_detached", index.pointer, *aad, *bytes_of(data), overhead, out)
     return bytes(out)[: len(data)]
 
 
