@@ -1,16 +1,13 @@
 //! What must not be seen of a dependency: crc-fast, which `object_store` brings for S3, exports a C interface of its own,
-//! and rustc exports from a shared library what any of its crates exports to C. A symbol that one input of the linker
-//! calls hidden is hidden, and dropped where nobody uses it.
+//! and rustc exports from a shared library what any of its crates exports to C. With link-time optimisation all of it is
+//! one module: what that calls hidden is hidden, and dropped where nobody uses it.
 
 use std::arch::global_asm;
 
-/// Calls symbols hidden; weak, since another version of the crate may not have them all.
+/// Calls symbols hidden.
 macro_rules! hide {
     ($($symbol:ident)+) => {
-        global_asm!($(
-            concat!(".weak ", stringify!($symbol)),
-            concat!(".hidden ", stringify!($symbol)),
-        )+);
+        global_asm!($(concat!(".hidden ", stringify!($symbol))),+);
     };
 }
 
