@@ -1,6 +1,6 @@
 """Looks for keys in a running process: in all its memory, and in its core dump.
 
-    CYBORG_KMS_LIBRARY=... build/venv/bin/python tests/memory.py PROGRAM
+    CYBORG_KMS_LIBRARY=... build/venv/bin/python -m tests.memory PROGRAM
 
 PROGRAM is tests/c/memory.c. Needs gdb's gcore and what tests/interop needs.
 """
@@ -11,8 +11,7 @@ import subprocess
 import sys
 import tempfile
 
-sys.path.insert(0, str(pathlib.Path(__file__).parent / "interop"))
-import format as description  # noqa: E402
+from tests.interop import format as description
 
 CANARY = b"a canary that every dump must show"
 

@@ -3,4 +3,4 @@
 . "$(dirname "$0")/../../scripts/common.sh"
 
 export CYBORG_KMS_LIBRARY=$PREFIX/lib/libcyborg_kms.so
-"$BUILD/venv/bin/python" tests/memory.py "$BUILD/c_tests/memory"
+"$BUILD/venv/bin/python" -m tests.memory "$BUILD/c_tests/memory"
