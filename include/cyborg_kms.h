@@ -151,25 +151,6 @@ typedef struct {
 // What a rotation changes: one of the `CYBORG_KMS_ROTATE_*` constants.
 typedef uint32_t cyborg_kms_rotation;
 
-// Settings of a sync.
-typedef struct {
-    // `sizeof(cyborg_kms_sync_options)`.
-    size_t struct_size;
-    // Reports only.
-    bool dry_run;
-    // How many indexes at once; 0: the default.
-    uint32_t concurrency;
-    // Requests a second to each slot's KMS; 0: the slot's setting.
-    uint32_t requests_per_second;
-} cyborg_kms_sync_options;
-
-// Hears of each index that sync is done with. Returns false to stop.
-typedef bool (*cyborg_kms_progress_callback)(uint64_t done,
-                                             uint64_t total,
-                                             const char *index_name,
-                                             cyborg_kms_status status,
-                                             void *user_data);
-
 // How much is logged: one of the `CYBORG_KMS_LOG_*` constants.
 typedef uint32_t cyborg_kms_log_level;
 
@@ -248,6 +229,29 @@ typedef struct {
     // Runs exactly once, when nothing uses the store any more, also when opening it failed. May be NULL.
     void (*destroy)(void *user_data);
 } cyborg_kms_store_callbacks;
+
+// Settings of a sync.
+typedef struct {
+    // `sizeof(cyborg_kms_sync_options)`.
+    size_t struct_size;
+    // Says what would be done, and does nothing. No KMS is asked.
+    bool dry_run;
+    // How many indexes at once, each on a thread of the library, at most 256; 0: 8.
+    uint32_t concurrency;
+    // Requests a second to each slot's KMS, at most 1,000,000; 0: the slot's `requests_per_second`.
+    uint32_t requests_per_second;
+} cyborg_kms_sync_options;
+
+// Hears of each index that a sync is done with: how many that are, of how many, its name (borrowed for the call), and
+// `CYBORG_KMS_OK` or why it failed. Returns false to stop.
+//
+// Runs on the thread that called `cyborg_kms_engine_sync`, which waits for it meanwhile. Indexes come in any order. It must
+// not call the same engine.
+typedef bool (*cyborg_kms_progress_callback)(uint64_t done,
+                                             uint64_t total,
+                                             const char *index_name,
+                                             cyborg_kms_status status,
+                                             void *user_data);
 
 // The same KEK, wrapped anew.
 #define CYBORG_KMS_ROTATE_REWRAP 0
@@ -1109,22 +1113,6 @@ cyborg_kms_status cyborg_kms_index_describe(cyborg_kms_engine *engine,
                                             cyborg_kms_buffer **out_json,
                                             cyborg_kms_error **error);
 
-// Holds every stored record against the registry and mends what drifted.
-//
-// `options`, `callback`, `out_json`: may be NULL.
-//
-// `UNSUPPORTED` in this version; `INVALID_ARGUMENT` for arguments that can't be.
-//
-// Pointers:
-// Handles are NULL or have not been freed; texts are NULL or NUL-terminated; the other pointers are valid for their
-// lengths; `error` is NULL or a valid place.
-cyborg_kms_status cyborg_kms_engine_sync(cyborg_kms_engine *engine,
-                                         const cyborg_kms_sync_options *options,
-                                         cyborg_kms_progress_callback callback,
-                                         void *user_data,
-                                         cyborg_kms_buffer **out_json,
-                                         cyborg_kms_error **error);
-
 // Sets the process's log callback; NULL, or level `OFF`, ends it. Returns when no thread is in the former callback
 // any more, so that its `user_data` may then be freed. Levels above `TRACE` are `TRACE`.
 //
@@ -1478,6 +1466,31 @@ cyborg_kms_status cyborg_kms_store_open_callbacks(const cyborg_kms_store_callbac
                                                   void *user_data,
                                                   cyborg_kms_store **out,
                                                   cyborg_kms_error **error);
+
+// Holds every stored record against the registry: what drifted (provider, key, region, recipients) is wrapped anew, what
+// is due by `rewrap_after`, `rotate_kek_after`, `rotate_data_key_after` is rotated, indexes whose deletion is due are
+// deleted (`docs/operating.md`). Each change is one atomic write, as by `cyborg_kms_index_rotate` and `_delete`, and in
+// the audit log. Several may run at once, in several processes.
+//
+// `options`: NULL is the default. `callback`: may be NULL. `out_json`: gets a report of the caller's
+// (`docs/operating.md`), UTF-8 without a NUL: `cyborg_kms_buffer_free`; may be NULL.
+//
+// What fails for one index (its slot is gone, its record is damaged, its KMS says no) is in the report, and the others go
+// on: `CYBORG_KMS_OK` does not say that nothing failed. It can take hours: a REWRAP is three requests of the slot's
+// `requests_per_second`. It can be stopped, by the callback or with its scope, and be run again: what is done stays done.
+// Any thread; the library's own threads do the work, but with a store of `CYBORG_KMS_STORE_CALLER_THREAD`, where the caller's
+// does. Returns `INVALID_ARGUMENT`, what the store answers when it is listed (`STORAGE`, `ACCESS_DENIED`, `TIMEOUT`, …), and
+// `TIMEOUT` and `CANCELLED` where its scope ends it.
+//
+// Pointers:
+// `engine` is NULL or has not been freed; `options` is NULL or points to `struct_size` bytes; `callback` may be called with
+// `user_data` until this returns; `out_json` is NULL or a valid place; `error` is NULL or a valid place.
+cyborg_kms_status cyborg_kms_engine_sync(cyborg_kms_engine *engine,
+                                         const cyborg_kms_sync_options *options,
+                                         cyborg_kms_progress_callback callback,
+                                         void *user_data,
+                                         cyborg_kms_buffer **out_json,
+                                         cyborg_kms_error **error);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -8,7 +8,7 @@ DEMO=$BUILD/demo
 CORE=$CARGO_TARGET_DIR/core
 
 say "1. Building the library's core, in pure Rust (about a minute the first time)"
-cargo build --release --no-default-features --features wipe-freed --lib --locked --target-dir "$CORE"
+cargo rustc --release --lib --crate-type cdylib --no-default-features --features wipe-freed --locked --target-dir "$CORE"
 rm -rf "$DEMO"
 mkdir -p "$DEMO"
 cp "$CORE/release/libcyborg_kms.so" "$DEMO/libcyborg_kms.so.0"

@@ -14,7 +14,7 @@ say "1. The library, with AWS KMS and S3"
 library=${CYBORG_KMS_LIBRARY:-}
 if [ -z "$library" ]; then
     say "     Building it (about five minutes the first time: the AWS SDK is compiled too)"
-    cargo build --release --features wipe-freed --lib --locked
+    cargo rustc --release --features wipe-freed --lib --crate-type cdylib,staticlib --locked
     library=$CARGO_TARGET_DIR/release/libcyborg_kms.so
 fi
 rm -rf "$DEMO"

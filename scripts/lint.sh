@@ -7,7 +7,7 @@ mapfile -t files < <(git ls-files --cached --others --exclude-standard 'examples
 case ${1:-} in
 check) "$BUILD/venv/bin/clang-format" --dry-run --Werror "${files[@]}" ;;
 fix)
-    cargo fmt
+    cargo fmt --all
     "$BUILD/venv/bin/clang-format" -i "${files[@]}"
     gofmt -w bindings/go examples/tenants benches/go
     say "Formatted the Rust code, the Go code and ${#files[@]} C files."

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The size of the shared library without symbols, and how long a fresh process takes to load it: core and default build.
+# The size of the shared library without symbols, what each feature adds to it, and how long a fresh process takes to
+# load it. One after the other in one folder, so that a feature compiles only what the ones before it did not.
 . "$(dirname "$0")/common.sh"
 
 need_commands cargo gcc strip
@@ -7,13 +8,12 @@ SIZE=$BUILD/size
 mkdir -p "$SIZE"
 gcc -O2 -Wall -Wextra -Werror -o "$SIZE/load_time" benches/load_time.c -ldl
 
-# build NAME TARGET-DIR CARGO-ARGUMENT…: as `make demo` and CMake build it, then a copy without symbols.
+# build NAME FEATURES: as `make demo` and CMake build it, then a copy without symbols.
 build() {
-    local name=$1 target=$2
-    shift 2
-    say "Building $name"
-    cargo build --release --lib --locked --features wipe-freed --target-dir "$target" "$@"
-    strip --strip-all -o "$SIZE/$name.so" "$target/release/libcyborg_kms.so"
+    say "Building $1"
+    cargo rustc --release --lib --crate-type cdylib --locked --no-default-features --features "wipe-freed$2" \
+        --target-dir "$CARGO_TARGET_DIR/core"
+    strip --strip-all -o "$SIZE/$1.so" "$CARGO_TARGET_DIR/core/release/libcyborg_kms.so"
 }
 
 # load_time LIBRARY: the median of 101 fresh processes, in microseconds.
@@ -21,20 +21,35 @@ load_time() {
     for _ in $(seq 101); do "$SIZE/load_time" "$1"; done | sort -n | sed -n 51p
 }
 
-# row NAME WHAT BYTES: the table's lines of a library that may have so many bytes.
+# row NAME WHAT MOST BEFORE: the table's line of a library; MOST is how many kB it may have, "-" for no limit.
 row() {
-    local library=$SIZE/$1.so what=$2 most=$3 bytes load
+    local library=$SIZE/$1.so bytes load verdict=""
     bytes=$(stat -c %s "$library") load=$(load_time "$library")
-    say "| $what: size, stripped | $((bytes / 1000)) kB | <= $((most / 1000)) kB | $(verdict "$bytes" "$most") |"
-    say "| $what: dlopen in a fresh process | $load us | <= 1000 us | $(verdict "$load" 1000) |"
+    [ "$3" = - ] || verdict=$(verdict $((bytes / 1000)) "$3")
+    say "| $2 | $((bytes / 1000)) kB | $(((bytes - $4) / 1000)) kB | $3 | $verdict | $load us | $(verdict "$load" 1000) |"
 }
 
 verdict() { if [ "$1" -le "$2" ]; then echo met; else echo "NOT MET"; fi; }
 
-build core "$CARGO_TARGET_DIR/core" --no-default-features
-build default "$CARGO_TARGET_DIR"
+# Each has all that stands before it; the last is the default build.
+read -ra DEFAULT <<<"$(sed -n 's/^default = \[\(.*\)\]$/\1/p' Cargo.toml | tr -d '",')"
+FEATURES=(core "${DEFAULT[@]}")
+last=${DEFAULT[-1]}
+features=""
+for name in "${FEATURES[@]}"; do
+    [ "$name" = core ] || features+=",$name"
+    build "$name" "$features"
+done
+
 say "
-| library | reached | asked | |
-| --- | ---: | ---: | --- |"
-row core "core (no default features)" 1000000
-row default "default (AWS-LC)" 9000000
+| with | size, stripped | more than before | kB asked, at most | | dlopen in a fresh process | asked: <= 1000 us |
+| --- | ---: | ---: | ---: | --- | ---: | --- |"
+before=0
+for name in "${FEATURES[@]}"; do
+    case $name in
+        core) row core "core (no default features)" 1000 $before ;;
+        "$last") row "$last" "$last: everything, the default" 9000 $before ;;
+        *) row "$name" "$name" - $before ;;
+    esac
+    before=$(stat -c %s "$SIZE/$name.so")
+done

@@ -47,6 +47,8 @@ pub struct Call {
     cancel: Option<CancelToken>,
     principal: Option<Arc<str>>,
     pacer: Option<Arc<Pacer>>,
+    /// Its first request has waited for its turn already.
+    has_turn: bool,
 }
 
 impl Call {
@@ -81,9 +83,19 @@ impl Call {
         Call { pacer: Some(Arc::clone(pacer)), ..self.clone() }
     }
 
+    /// Waits until a slot's KMS may be asked for the first time.
+    pub(crate) fn first_turn(&self, slot: &Slot) -> Result<()> {
+        if self.has_turn { Ok(()) } else { self.turn(slot) }
+    }
+
     /// Waits until a slot's KMS may be asked.
     pub(crate) fn turn(&self, slot: &Slot) -> Result<()> {
         self.pacer.as_ref().map_or(Ok(()), |pacer| pacer.turn(self, slot))
+    }
+
+    /// A call with the pacer of this one and none of its limits, for one request that has its turn.
+    pub(crate) fn detached(&self) -> Call {
+        Call { pacer: self.pacer.clone(), has_turn: true, ..Call::default() }
     }
 
     /// What came of asking it.
@@ -113,9 +125,14 @@ impl Call {
         self.remaining() == Some(Duration::ZERO)
     }
 
+    /// Whether it is not wanted any more.
+    pub fn is_cancelled(&self) -> bool {
+        self.cancel.as_ref().is_some_and(CancelToken::is_cancelled)
+    }
+
     /// `CANCELLED` or, when the time is over, `TIMEOUT`; `what` is what was being done.
     pub fn check(&self, what: &str) -> Result<()> {
-        if self.cancel.as_ref().is_some_and(CancelToken::is_cancelled) {
+        if self.is_cancelled() {
             return Err(fail!(Cancelled, "{what}: the call was cancelled"));
         }
         match self.remaining() {

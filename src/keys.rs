@@ -144,7 +144,11 @@ fn unwrap_data_key(
 ) -> Result<SecretKey> {
     let aad = wrap::data_key_aad(entry.id, name.as_str());
     wrap::unwrap_key(arena, wrap_key.expose(), &aad, &entry.wrapped).map_err(|error| {
-        error.with_status(Status::Corrupt).context(format!("index {name}: data key {} is damaged", entry.id))
+        // A want of memory says nothing of the key.
+        let is_wrong = matches!(error.status(), Status::AuthenticationFailed | Status::Corrupt);
+        let error = if is_wrong { error.with_status(Status::Corrupt) } else { error };
+        let what = if is_wrong { "is damaged" } else { "can't be unwrapped" };
+        error.context(format!("index {name}: data key {} {what}", entry.id))
     })
 }
 

@@ -374,3 +374,16 @@ fn a_store_for_callers_threads_is_never_called_from_another() {
     seal(&index, b"page").unwrap();
     assert_eq!(bench.store.on_library_thread.load(Ordering::SeqCst), 0);
 }
+
+#[test]
+fn looking_at_the_metrics_is_no_use_of_an_index() {
+    let bench = Bench::new("");
+    drop(bench.engine.create("idle", "prod").unwrap());
+    let unwraps = bench.provider.unwraps();
+    for _ in 0..6 {
+        bench.clock.advance(10_000);
+        assert!(bench.engine.metrics().unwrap().contains("oldest_kek_age"));
+        bench.engine.sweep();
+    }
+    assert_eq!((bench.engine.stats().cache_entries, bench.provider.unwraps()), (0, unwraps));
+}

@@ -213,11 +213,43 @@ fn what_the_configuration_no_longer_names_is_not_asked() {
 }
 
 #[test]
-fn a_recipient_that_gives_another_kek_is_found_out() {
+fn a_recipient_that_gives_another_kek_is_passed_over() {
     let several = Several::cold(BOTH);
     several.kms[0].set(Behaviour::Fail(Status::KmsUnavailable));
     several.kms[1].set(Behaviour::Bytes(32));
-    assert_eq!(status(several.engine.open_index("a")), Status::Corrupt);
+    several.engine.open_index("a").unwrap();
+    several.engine.evict(None);
+    several.kms[2].set(Behaviour::Bytes(32));
+    assert_eq!(status(several.engine.open_index("a")), Status::KmsUnavailable, "the own slot's silence");
+}
+
+#[test]
+fn a_slot_that_refused_late_is_waited_for_from_then_on() {
+    let several = Several::cold(BOTH);
+    several.kms[0].set(Behaviour::Hang);
+    several.kms[0].refuse_released(Status::AccessDenied);
+    let index = several.engine.open_index("a").unwrap();
+    let sealed = seal(&index, b"page").unwrap();
+    until("the first one hangs", || several.kms[0].waiting.load(Ordering::SeqCst) == 1);
+    let others = several.unwraps()[1];
+    several.kms[0].release();
+    until("its refusal has come", || several.kms[0].waiting.load(Ordering::SeqCst) == 0);
+    // It takes its time again, longer than the others would be given.
+    several.kms[0].set(Behaviour::Hang);
+    std::thread::scope(|scope| {
+        let opened = scope.spawn(|| {
+            until("the late refusal has been noticed", || open(&index, &sealed).is_err());
+            status(several.engine.open_index("a"))
+        });
+        until("it is asked again", || several.kms[0].waiting.load(Ordering::SeqCst) == 1);
+        std::thread::sleep(Duration::from_millis(60));
+        assert_eq!(several.unwraps()[1], others, "another was asked in its place");
+        several.kms[0].release();
+        assert_eq!(opened.join().unwrap(), Status::AccessDenied);
+    });
+    // It gives the KEK again: all is as before.
+    let again = Several::over(Arc::clone(&several.store), BOTH);
+    again.engine.open_index("a").unwrap();
 }
 
 #[test]

@@ -803,3 +803,19 @@ fn a_store_without_room_for_more_keys_says_what_to_do() {
     assert!(error.message().contains("retire keys"), "{error}");
     seal(&index, b"page").unwrap();
 }
+
+#[test]
+fn nothing_is_built_upon_a_record_that_was_rolled_back() {
+    let bench = Bench::new("");
+    let index = bench.engine.create("a", "prod").unwrap();
+    let old = bench.store.bytes("a");
+    bench.engine.rotate("a", Rotation::DataKey, None).unwrap();
+    let sealed = seal(&index, b"page").unwrap();
+    bench.store.set_bytes("a", &old);
+    for rotation in [Rotation::Rewrap, Rotation::Kek, Rotation::DataKey] {
+        assert_eq!(status(bench.engine.rotate("a", rotation, None)), Status::RolledBack);
+    }
+    assert_eq!(status(bench.engine.retire_kek("a", 1)), Status::RolledBack);
+    assert_eq!(bench.store.bytes("a"), old, "it was written to");
+    assert_eq!(open(&index, &sealed).unwrap(), b"page");
+}

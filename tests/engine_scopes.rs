@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cyborg_kms::engine::{OpenOptions, ScopeOptions};
-use cyborg_kms::error::Status;
+use cyborg_kms::error::{Error, Status};
 use engine_support::{Behaviour, Bench, Provider, TestStore, library_threads, status, until};
 
 fn brief() -> ScopeOptions {
@@ -50,6 +50,7 @@ fn cancelling_ends_calls_under_way_and_to_come() {
         }
     });
     assert_eq!(status(inner.open_index("cached")), Status::Cancelled);
+    assert_eq!(status(inner.list(None, &mut |_| true)), Status::Cancelled);
     assert_eq!(status(outer.create("b", "prod")), Status::Cancelled);
     other.open_index("cached").unwrap();
     // An engine itself can't be cancelled.
@@ -167,4 +168,23 @@ fn a_store_of_its_callers_threads_is_left_to_them() {
         .engine
         .open_index_async("a", &OpenOptions::default(), move |outcome| send.send(status(outcome)).unwrap());
     assert_eq!(receive.recv_timeout(Duration::from_secs(20)).unwrap(), Status::Unsupported);
+}
+
+#[test]
+fn an_engine_lists_its_indexes() {
+    let bench = Bench::new("");
+    for name in ["b", "a", "c"] {
+        bench.engine.create(name, "prod").unwrap();
+    }
+    let names = |start_after, most: usize| {
+        let mut names = Vec::new();
+        bench.engine.list(start_after, &mut |name| {
+            names.push(name.as_str().to_owned());
+            names.len() < most
+        })?;
+        Ok::<_, Error>(names)
+    };
+    assert_eq!(names(None, 9).unwrap(), ["a", "b", "c"]);
+    assert_eq!(names(Some("a"), 1).unwrap(), ["b"]);
+    assert_eq!(status(names(Some(""), 9)), Status::InvalidArgument);
 }

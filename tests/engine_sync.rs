@@ -83,6 +83,62 @@ fn a_slot_that_was_given_another_provider_leaves_the_former_wrap_to_one_that_nam
 }
 
 #[test]
+fn recipients_that_are_missing_are_added_and_those_no_longer_named_are_dropped() {
+    let bench = Bench::new(OTHER);
+    let index = bench.engine.create("a", "prod").unwrap();
+    let page = seal(&index, b"page").unwrap();
+    let recipients = || -> Vec<(String, String)> {
+        let wraps = record(&bench, "a").recipients.into_iter();
+        wraps.map(|wrap| (wrap.kms_name, wrap.key_id)).collect()
+    };
+    let of = |name: &str, key: &str| (name.to_owned(), key.to_owned());
+    let both = with_prod("recipients: [other, third]")
+        + "    third: {provider: 'external:test', key_id: k3, max_retries: 0}\n";
+    let rekeyed = both.replace("key_id: k3", "key_id: k4, former_key_ids: [k3]");
+    let one = with_prod("recipients: [third]") + rekeyed.lines().last().unwrap();
+    for (config, expected) in [
+        (&both, vec![of("other", "k2"), of("third", "k3")]),
+        (&rekeyed, vec![of("other", "k2"), of("third", "k4")]),
+        (&one, vec![of("third", "k4")]),
+        (&yaml(OTHER), vec![]),
+    ] {
+        bench.engine.reload(Some(config)).unwrap();
+        assert_counts(&sync_with(&bench.engine, &DRY), json!({"checked": 1, "would_rewrap": 1}));
+        assert_counts(&sync(&bench.engine), json!({"checked": 1, "rewrapped": 1}));
+        assert_eq!(recipients(), expected);
+        assert_counts(&sync(&bench.engine), json!({"checked": 1, "in_order": 1}));
+    }
+    assert_eq!(open(&bench.restart().open_index("a").unwrap(), &page).unwrap(), b"page");
+}
+
+#[test]
+fn a_slot_whose_key_was_lost_gets_another_by_its_recipients() {
+    let bench = Bench::new(OTHER);
+    bench.engine.reload(Some(&with_prod("recipients: [other]"))).unwrap();
+    let index = bench.engine.create("a", "prod").unwrap();
+    let page = seal(&index, b"page").unwrap();
+    bench.engine.evict(None);
+    // Nobody names k1 any more, and only a recipient that is still named may unwrap.
+    let lost = |recipients: &str| {
+        with_prod(recipients)
+            .replace(
+                "seedy: {provider: 'external:test', key_id: k1",
+                "seedy: {provider: 'external:test', key_id: k5",
+            )
+            .replace("key_id: k1, max_retries: 0, request", "key_id: k9, max_retries: 0, request")
+    };
+    bench.engine.reload(Some(&lost("recipients: []"))).unwrap();
+    assert_eq!(failures(&sync(&bench.engine)), [("a", "CONFIG")]);
+    bench.engine.reload(Some(&lost("recipients: [other]"))).unwrap();
+    assert_counts(&sync_with(&bench.engine, &DRY), json!({"checked": 1, "would_rewrap": 1}));
+    assert_counts(&sync(&bench.engine), json!({"checked": 1, "rewrapped": 1}));
+    let stored = record(&bench, "a");
+    assert_eq!((&*stored.wrap.kms_name, &*stored.wrap.key_id), ("prod", "k9"));
+    assert_eq!(stored.recipients.len(), 1);
+    assert_eq!(open(&bench.engine.open_index("a").unwrap(), &page).unwrap(), b"page");
+}
+
+#[test]
 fn a_dry_run_says_what_would_be_done_and_does_nothing() {
     let bench = Bench::new(OTHER);
     let names = create(&bench, 5);

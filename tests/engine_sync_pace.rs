@@ -16,7 +16,7 @@ use cyborg_kms::reply::Reply;
 use cyborg_kms::store::MemoryStore;
 use engine_support::{Behaviour, Bench, Provider, TestStore, library_threads, status, until, yaml};
 use serde_json::{Value, json};
-use sync_support::{FAST, OTHER, assert_counts, create, moved, record, set, sync, sync_with};
+use sync_support::{FAST, OTHER, assert_counts, create, moved, record, set, sync, sync_with, with_prod};
 
 #[test]
 fn stopped_and_run_again_it_does_each_index_once() {
@@ -133,6 +133,26 @@ fn requests_are_paced_over_all_threads_by_the_slot_or_the_call() {
         // Of a tenth of a second's requests it may be ahead; a slow machine only takes longer.
         assert!(took >= Duration::from_millis(299), "{requests} requests in {took:?} at 300 a second");
     }
+}
+
+#[test]
+fn each_of_several_slots_has_its_own_pace() {
+    let bench = Bench::new(OTHER);
+    bench.engine.reload(Some(&with_prod("recipients: [other]"))).unwrap();
+    create(&bench, 20);
+    let config =
+        with_prod("recipients: [other], fallback_after: 60s, rotate_kek_after: 1s, requests_per_second: 200")
+            .replace("other: {", "other: {requests_per_second: 100, ");
+    bench.engine.reload(Some(&config)).unwrap();
+    bench.clock.advance(1000);
+    let calls = bench.engine.stats().kms_calls;
+    let start = Instant::now();
+    let report = sync_with(&bench.engine, &SyncOptions { requests_per_second: 0, ..FAST });
+    let took = start.elapsed();
+    assert_counts(&report, json!({"checked": 20, "rotated_keks": 20}));
+    // Three by the own slot, and two by the recipient, which is not asked for the KEK.
+    assert_eq!(bench.engine.stats().kms_calls - calls, 100);
+    assert!(took >= Duration::from_millis(290), "40 requests in {took:?} at 100 a second");
 }
 
 #[test]

@@ -3,8 +3,8 @@
 # fails. A failed step does not stop the others.
 . "$(dirname "$0")/../scripts/common.sh"
 
-ALL=(rust_format c_format header schema clippy rust rust_core install symbols version c_tests sanitizers valgrind
-    packages go node interop memory crash storage services stores aws fuzz snippets sqlite_store reencrypt demo
+ALL=(rust_format c_format header schema clippy rust rust_core command install symbols version c_tests sanitizers
+    valgrind packages go node interop memory crash storage services stores aws fuzz snippets sqlite_store reencrypt demo
     demo_aws)
 [ $# -gt 0 ] || set -- "${ALL[@]}"
 

@@ -7,7 +7,7 @@ use std::process::{Child, Command};
 use std::sync::Arc;
 use std::time::Duration;
 
-use cyborg_kms::call::Call;
+use cyborg_kms::call::{Call, CancelToken};
 use cyborg_kms::error::Status;
 use cyborg_kms::store::{Expected, Store, StoreOptions, open_with};
 use store_support::*;
@@ -136,6 +136,25 @@ fn a_lock_that_another_holds_ends_in_a_timeout_and_reading_goes_on() {
     put(&*patient, "a", b"new", Expected::Any).unwrap();
     assert!(holder.wait().unwrap().success());
     assert_eq!(get(&*patient, "a").unwrap(), b"new");
+}
+
+#[test]
+fn who_waits_for_a_lock_can_be_cancelled() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut holder = lock_of_another(folder.path(), "a");
+    let options = StoreOptions { request_timeout: Some(Duration::from_secs(600)), ..StoreOptions::default() };
+    let store = open_with(folder.path().to_str().unwrap(), &options, &Arc::default()).unwrap();
+    let token = CancelToken::default();
+    let call = Call::unbounded().cancelled_by(&token);
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| store.put(&call, &name("a"), b"new", Expected::Any));
+        std::thread::sleep(Duration::from_millis(50));
+        token.cancel();
+        assert_fails(writer.join().unwrap(), Status::Cancelled, &["cancelled"]);
+    });
+    assert_eq!(get(&*store, "a").unwrap(), b"old");
+    drop(holder.stdin.take());
+    assert!(holder.wait().unwrap().success());
 }
 
 #[test]

@@ -8,7 +8,7 @@ use cyborg_kms::name::IndexName;
 use cyborg_kms::store::{Expected, Store};
 use engine_support::Bench;
 use serde_json::json;
-use sync_support::{DRY, FAST, OTHER, assert_counts, create, moved, set, sync, sync_with};
+use sync_support::{OTHER, assert_counts, create, moved, set, sync};
 
 const INDEXES: usize = 100_000;
 /// Of these so many drifted, so many fail.
@@ -47,10 +47,6 @@ fn a_hundred_thousand_indexes_need_little() {
     std::fs::write("/proc/self/clear_refs", "5").unwrap();
     let before = memory().0;
     let (fine, gone) = (INDEXES - DRIFTED - GONE - 1, GONE + 1);
-    let dry = json!({
-        "checked": INDEXES, "in_order": fine, "would_rewrap": DRIFTED, "failed": gone, "failures_left_out": gone - 1000
-    });
-    assert_counts(&sync_with(&bench.engine, &DRY), dry);
     let done = json!({
         "checked": INDEXES, "in_order": fine, "rewrapped": DRIFTED, "failed": gone, "failures_left_out": gone - 1000
     });

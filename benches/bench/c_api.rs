@@ -96,6 +96,24 @@ impl Engine {
         call!(cyborg_kms_engine_check(self.0, slot.as_ptr()));
     }
 
+    /// `cyborg_kms_engine_reload`
+    pub fn reload(&self, yaml: &str) {
+        let yaml = text(yaml);
+        call!(cyborg_kms_engine_reload(self.0, yaml.as_ptr()));
+    }
+
+    /// `cyborg_kms_engine_sync`, at a rate of requests
+    pub fn sync(&self, requests_per_second: u32) {
+        let options = ffi::cyborg_kms_sync_options {
+            struct_size: size_of::<ffi::cyborg_kms_sync_options>(),
+            dry_run: std::mem::MaybeUninit::new(false),
+            concurrency: 0,
+            requests_per_second,
+        };
+        let no_report = null_mut();
+        call!(cyborg_kms_engine_sync(self.0, &raw const options, None, null_mut(), no_report));
+    }
+
     /// `cyborg_kms_engine_stats`: calls to a KMS so far
     pub fn kms_calls(&self) -> u64 {
         // SAFETY: plain numbers: all zero is a value.

@@ -1,7 +1,7 @@
 //! `make bench`: each figure of `docs/benchmarks.md` beside the limit that it is held against, measured in
 //! the same run and by turns, since the machine is shared and its speed changes by the minute.
 //!
-//! `cargo bench --bench bench -- pages disk` runs those groups only: pages, opens, keys, disk, disk-full, cloud.
+//! `cargo bench --bench bench -- pages disk` runs those groups only: pages, opens, keys, disk, disk-full, sync, cloud.
 
 mod c_api;
 mod canned;
@@ -12,18 +12,20 @@ mod measure;
 mod opens;
 mod pages;
 mod report;
+mod sync;
 
 use std::process::ExitCode;
 
 /// What a group does: it measures, and prints its rows.
 type Group = fn(&mut report::Report);
 
-const GROUPS: [(&str, Group); 6] = [
+const GROUPS: [(&str, Group); 7] = [
     ("pages", pages::run),
     ("opens", opens::run),
     ("keys", keys::run),
     ("disk", disk::run_with_one_record),
     ("disk-full", disk::run_with_many_records),
+    ("sync", sync::run),
     ("cloud", cloud::run),
 ];
 

@@ -97,17 +97,21 @@ extern "C" fn slow(
     }
 }
 
-fn cold(report: &mut Report) {
-    const THREADS: usize = 64;
-    const ROUNDS: usize = 15;
-    let callbacks = ffi::cyborg_kms_provider_callbacks {
+/// The same as a provider.
+pub fn slow_kms() -> ffi::cyborg_kms_provider_callbacks {
+    ffi::cyborg_kms_provider_callbacks {
         struct_size: size_of::<ffi::cyborg_kms_provider_callbacks>(),
         wrap: Some(slow),
         unwrap: Some(slow),
         destroy: None,
-    };
+    }
+}
+
+fn cold(report: &mut Report) {
+    const THREADS: usize = 64;
+    const ROUNDS: usize = 15;
     let engine = Engine::open("{kms: {registry: {far: {provider: 'external:far', key_id: '1'}}}}");
-    engine.register("far", &callbacks);
+    engine.register("far", &slow_kms());
     let name = text("cold");
     engine.create_index(&name, c"far");
 

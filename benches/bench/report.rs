@@ -11,6 +11,8 @@ pub enum Asked {
     Scaling(f64),
     /// Exactly this count.
     Exactly(u64),
+    /// At most so many KiB.
+    Kibibytes(u64),
 }
 
 /// Whether a figure is what it has to be.
@@ -46,7 +48,7 @@ impl Report {
         let met = match asked {
             Asked::TimesLimit(most) => ratio <= most,
             Asked::Nanoseconds(most) => ours <= most,
-            Asked::Scaling(_) | Asked::Exactly(_) => unreachable!("not a time"),
+            Asked::Scaling(_) | Asked::Exactly(_) | Asked::Kibibytes(_) => unreachable!("not a time"),
         };
         self.row(work, &time(limit), &time(ours), &format!("{ratio:.2} x"), asked, verdict(met));
     }
@@ -69,12 +71,19 @@ impl Report {
         self.row(work, &limit, &ours, &ours, Asked::Exactly(asked), verdict(most == asked));
     }
 
+    /// Memory that something takes, in KiB.
+    pub fn memory(&mut self, work: &str, ours: u64, most: u64) {
+        let (limit, figure) = (format!("{most} KiB"), format!("{ours} KiB"));
+        self.row(work, &limit, &figure, &figure, Asked::Kibibytes(most), verdict(ours <= most));
+    }
+
     fn row(&mut self, work: &str, limit: &str, ours: &str, reached: &str, asked: Asked, verdict: Verdict) {
         let asked = match asked {
             Asked::TimesLimit(most) => format!("<= {most:.2} x"),
             Asked::Nanoseconds(most) => format!("<= {}", time(most)),
             Asked::Scaling(least) => format!(">= {least:.1} x one"),
             Asked::Exactly(count) => format!("exactly {count}"),
+            Asked::Kibibytes(most) => format!("<= {most} KiB"),
         };
         let word = match verdict {
             Verdict::Met => "met",

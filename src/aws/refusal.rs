@@ -13,7 +13,7 @@ const DENIED: &str =
     "allow it in the role's IAM policy and in the key's (or the secret's, the role's) own policy";
 const CREDENTIALS: &str =
     "the credentials are not valid: check AWS_ACCESS_KEY_ID, the profile, or the machine's role";
-const EXPIRED: &str = "the credentials have expired: renew them (aws sso login, a new session token)";
+const EXPIRED: &str = "the credentials have expired: renew them (a new session token)";
 const SIGNATURE: &str = "the signature was refused: check the secret access key, and this machine's clock";
 const NO_KEY: &str = "check key_id and region: the key or secret must exist in that account and region";
 const ADDRESS: &str = "check key_id and endpoint";

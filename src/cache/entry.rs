@@ -304,6 +304,11 @@ impl Entry {
         self.live_now(Use::Read).is_some()
     }
 
+    /// Whether there are keys that may be used at `now`: a look that does not count as a use.
+    pub fn is_valid(&self, now: u64) -> bool {
+        now < self.valid_until() && self.keys.load().is_some()
+    }
+
     /// Whether there are keys that may be used now, or as soon as the KMS turns out to be silent.
     pub fn has_keys(&self) -> bool {
         self.clock.now() < self.ends_at() && self.keys.load().is_some()
@@ -377,10 +382,11 @@ impl Entry {
         self.store(&mut loading, loaded);
     }
 
-    /// What a write of this process starts from: the generation that `renew` compares, and the keys.
-    pub fn standing(&self) -> (u64, Option<Arc<Keys>>) {
+    /// What a write of this process starts from: the generation that `renew` compares, the keys, and the highest epoch that
+    /// was read.
+    pub fn standing(&self) -> (u64, Option<Arc<Keys>>, u64) {
         let loading = self.loading.lock();
-        (loading.generation, self.keys.load_full())
+        (loading.generation, self.keys.load_full(), loading.epoch)
     }
 
     /// Keys as a write of this process left them, in the place of those before it. Where the keys were wiped from

@@ -95,7 +95,7 @@ impl Cache {
     /// How long ago the KMS was asked for the oldest keys that may be used now; 0 where there are none.
     pub fn oldest_key_age(&self, now: u64) -> u64 {
         let entries = self.entries.pin();
-        let ages = entries.values().filter(|cached| cached.entry.is_live());
+        let ages = entries.values().filter(|cached| cached.entry.is_valid(now));
         ages.map(|cached| now.saturating_sub(cached.entry.as_of())).max().unwrap_or(0)
     }
 

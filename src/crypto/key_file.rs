@@ -1,6 +1,6 @@
 //! A file that holds a key of 32 bytes.
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{ErrorKind, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
@@ -36,15 +36,21 @@ pub fn read(arena: &Arc<Arena>, path: &Path) -> Result<SecretKey> {
             metadata.mode() & 0o7777
         ));
     }
-    let mut text = Zeroizing::new([0; MAX_FILE_LEN]);
-    let len = read_up_to(&mut file, &mut text[..]).map_err(|error| cannot_read(path, &error))?;
-    parse_key(arena, &text[..len], path)
+    read_from(arena, &mut file, &format!("the key file {}", path.display()))
 }
 
-fn read_up_to(file: &mut File, buffer: &mut [u8]) -> std::io::Result<usize> {
+/// Reads a key from what is open already, to its end; `what` is its name in messages. It must not keep what was read.
+pub fn read_from(arena: &Arc<Arena>, source: &mut dyn Read, what: &str) -> Result<SecretKey> {
+    let mut text = Zeroizing::new([0; MAX_FILE_LEN]);
+    let len = read_up_to(source, &mut text[..])
+        .map_err(|error| fail!(KmsUnavailable, "{what} can't be read: {error}"))?;
+    parse_key(arena, &text[..len], what)
+}
+
+fn read_up_to(source: &mut dyn Read, buffer: &mut [u8]) -> std::io::Result<usize> {
     let mut len = 0;
     while len < buffer.len() {
-        match file.read(&mut buffer[len..]) {
+        match source.read(&mut buffer[len..]) {
             Ok(0) => break,
             Ok(count) => len += count,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -71,7 +77,7 @@ fn cannot_read(path: &Path, error: &std::io::Error) -> Error {
 }
 
 /// 32 raw bytes, 64 hex digits or base64, each with or without a newline.
-fn parse_key(arena: &Arc<Arena>, content: &[u8], path: &Path) -> Result<SecretKey> {
+fn parse_key(arena: &Arc<Arena>, content: &[u8], what: &str) -> Result<SecretKey> {
     if content.len() == 32 {
         return arena.key_from(content);
     }
@@ -79,12 +85,12 @@ fn parse_key(arena: &Arc<Arena>, content: &[u8], path: &Path) -> Result<SecretKe
     let text = text.strip_suffix(b"\r").unwrap_or(text);
     match text.len() {
         32 => arena.key_from(text),
-        64 => arena.key_with(|key| decode_hex(text, key).ok_or_else(|| wrong_content(path))),
+        64 => arena.key_with(|key| decode_hex(text, key).ok_or_else(|| wrong_content(what))),
         44 => arena.key_with(|key| match Base64::decode(text, key) {
             Ok(decoded) if decoded.len() == 32 => Ok(()),
-            _ => Err(wrong_content(path)),
+            _ => Err(wrong_content(what)),
         }),
-        _ => Err(wrong_content(path)),
+        _ => Err(wrong_content(what)),
     }
 }
 
@@ -93,11 +99,10 @@ fn decode_hex(text: &[u8], key: &mut [u8; 32]) -> Option<()> {
     base16ct::mixed::decode(text, key).ok().map(|_| ())
 }
 
-fn wrong_content(path: &Path) -> Error {
+fn wrong_content(what: &str) -> Error {
     fail!(
         Config,
-        "the key file {} must hold 32 raw bytes, 64 hex digits or 44 characters of base64 (openssl rand -base64 32)",
-        path.display()
+        "{what} must hold 32 raw bytes, 64 hex digits or 44 characters of base64 (openssl rand -base64 32)"
     )
 }
 
@@ -142,6 +147,19 @@ mod tests {
             write(folder.path(), content);
             assert_eq!(read_in(folder.path()).unwrap_err().status(), Status::Config);
         }
+    }
+
+    #[test]
+    fn what_can_t_be_read_says_what_it_is() {
+        struct Broken;
+        impl Read for Broken {
+            fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+                Err(std::io::Error::other("the line is dead"))
+            }
+        }
+        let error = read_from(&Arena::new(false), &mut Broken, "the key on standard input").unwrap_err();
+        assert_eq!(error.status(), Status::KmsUnavailable);
+        assert_eq!(error.message(), "the key on standard input can't be read: the line is dead");
     }
 
     #[test]

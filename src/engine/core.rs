@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use arc_swap::ArcSwap;
 
@@ -54,6 +54,10 @@ pub struct Core {
     pub(super) hedges: Runtime,
     #[cfg_attr(not(feature = "net"), expect(dead_code, reason = "no provider needs it"))]
     pub(super) network: Arc<Network>,
+    /// Indexes whose own slot refused after a recipient had given the KEK, until it gives it again.
+    pub(super) late_refusals: papaya::HashMap<Box<str>, ()>,
+    /// One at a time.
+    reloading: Mutex<()>,
     pub(super) counters: Counters,
     pub(super) metrics: Metrics,
     /// Ends what the library does on its own when the last handle goes.
@@ -92,6 +96,8 @@ impl Core {
             openers: Runtime::with_threads(MAX_OPENERS),
             hedges: Runtime::with_threads(MAX_HEDGES),
             network,
+            late_refusals: papaya::HashMap::new(),
+            reloading: Mutex::default(),
             counters: Counters::default(),
             metrics: Metrics::default(),
             ended: CancelToken::default(),
@@ -129,6 +135,8 @@ impl Core {
     }
 
     pub(super) fn reload(&self, yaml: Option<&str>) -> Result<()> {
+        let _no_fork = crate::sys::fork::no_fork();
+        let _one = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         let mut config = match (yaml, &self.path) {
             (Some(yaml), path) => {
                 let base = path.as_deref().and_then(std::path::Path::parent);

@@ -244,7 +244,7 @@ pub(super) fn check_state(name: &IndexName, record: &Record) -> Result<()> {
 }
 
 /// Whoever has used a newer record must not go on with an older one: its data keys may be others.
-fn check_epoch(name: &IndexName, record: &Record, seen: u64) -> Result<()> {
+pub(super) fn check_epoch(name: &IndexName, record: &Record, seen: u64) -> Result<()> {
     if record.epoch >= seen {
         return Ok(());
     }

@@ -189,6 +189,13 @@ impl Engine {
         self.core().sweep();
     }
 
+    /// Names every index that has a record, in the order of the encoded names, from behind `start_after`; stops when
+    /// `visit` returns false.
+    pub fn list(&self, start_after: Option<&str>, visit: &mut dyn FnMut(&IndexName) -> bool) -> Result<()> {
+        let start_after = start_after.map(IndexName::new).transpose()?;
+        self.core().store.list(&self.call(), start_after.as_ref(), visit)
+    }
+
     /// The envelope record of an index.
     pub fn blob(&self, name: &str) -> Result<Blob> {
         crate::blob::get(&*self.core().store, &self.call(), &IndexName::new(name)?)

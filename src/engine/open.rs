@@ -16,7 +16,7 @@ use crate::registry::CAN_ALL;
 use crate::striped::{Shared, Striped};
 
 /// How to open an index; the default is for all that its slot grants.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Clone, Copy, Default)]
 pub struct OpenOptions<'a> {
     /// The KEK, for provider `none` only.
     pub kek: Option<&'a [u8]>,
@@ -26,6 +26,18 @@ pub struct OpenOptions<'a> {
     pub no_wait: bool,
     /// An older record is `ROLLED_BACK`.
     pub min_epoch: u64,
+}
+
+/// Whether there is a KEK, and not which.
+impl std::fmt::Debug for OpenOptions<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OpenOptions")
+            .field("kek", &self.kek.map(|_| "given"))
+            .field("capabilities", &self.capabilities)
+            .field("no_wait", &self.no_wait)
+            .field("min_epoch", &self.min_epoch)
+            .finish()
+    }
 }
 
 /// The index, where its keys are cached: no lock, no system call.

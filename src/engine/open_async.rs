@@ -1,6 +1,6 @@
 //! Opening an index on a thread of the library.
 
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use super::open::{self, OpenOptions};
 use super::{Core, Engine, Lifeline};
@@ -69,18 +69,22 @@ impl Engine {
         options: &OpenOptions<'_>,
         done: impl FnOnce(Result<Index>) + Send + 'static,
     ) {
-        let waiting = Waiting(Some(done));
+        let waiting = Arc::new(Mutex::new(Some(Waiting(Some(done)))));
+        let take = |waiting: &Mutex<Option<Waiting<_>>>| {
+            waiting.lock().unwrap_or_else(PoisonError::into_inner).take()
+        };
         let opening = self.opening(name, options);
-        // Where the system gives no thread, the closure is dropped, and `done` hears of it here.
-        let spawned =
-            self.core().openers.spawn(move || waiting.tell(opening.and_then(|opening| opening.run())));
-        if let Err(error) = spawned {
-            crate::log::write(
-                crate::log::Level::Error,
-                "cyborg_kms::engine",
-                error.message(),
-                &crate::log::Fields::new(),
-            );
+        let elsewhere = Arc::clone(&waiting);
+        let spawned = self.core().openers.spawn(move || {
+            if let Some(waiting) = take(&elsewhere) {
+                waiting.tell(opening.and_then(|opening| opening.run()));
+            }
+        });
+        // The system gives no thread: it is told here.
+        if let Err(error) = spawned
+            && let Some(waiting) = take(&waiting)
+        {
+            waiting.tell(Err(error));
         }
     }
 

@@ -11,6 +11,7 @@ use super::Core;
 use crate::blob::{Record, WrappedKek};
 use crate::cache::is_passing;
 use crate::call::{Call, CancelToken};
+use crate::crypto::derive::{constant_time_eq, kek_check};
 use crate::error::{Error, Result, fail};
 use crate::log::{Fields, Level, write};
 use crate::name::IndexName;
@@ -46,6 +47,7 @@ impl Core {
             call,
             name,
             slot,
+            kek_check: record.kek_check.as_ref(),
             answers,
             is_over: Arc::default(),
             losers: self.ended.child(),
@@ -79,6 +81,7 @@ struct Race<'a> {
     call: &'a Call,
     name: &'a IndexName,
     slot: &'a Slot,
+    kek_check: Option<&'a [u8; 32]>,
     answers: Sender<Answer>,
     /// Set when another has answered: what comes later is no answer any more.
     is_over: Arc<AtomicBool>,
@@ -93,7 +96,16 @@ impl Race<'_> {
         let result = self.ask_next(&mut candidates).and_then(|()| self.wait(candidates, answered));
         self.is_over.store(true, Ordering::SeqCst);
         self.losers.cancel();
-        result
+        // What was told before that is not told again.
+        match answered.try_iter().find(|answer| self.is_own_refusal(answer)) {
+            Some((_, Err(refusal))) => Err(refusal),
+            _ => result,
+        }
+    }
+
+    fn is_own_refusal(&self, (number, result): &Answer) -> bool {
+        let is_refusal = result.as_ref().is_err_and(|error| !is_passing(error.status()));
+        *number == 0 && is_refusal && !self.slot.fallback_on_denied
     }
 
     fn wait(
@@ -102,17 +114,27 @@ impl Race<'_> {
         answered: &Receiver<Answer>,
     ) -> Result<Unwrapped> {
         let mut silence = None;
-        let mut next_at = Instant::now() + self.slot.fallback_after;
+        // A slot that refused late before is waited for: another would only hide its next refusal.
+        let patience = if self.core.late_refusals.pin().contains_key(self.name.as_str()) {
+            LONGEST_WAIT
+        } else {
+            self.slot.fallback_after
+        };
+        let mut next_at = Instant::now() + patience;
         loop {
             let hedge_in = next_at.saturating_duration_since(Instant::now());
             let until_next = if candidates.is_empty() { LONGEST_WAIT } else { hedge_in };
             match answered.recv_timeout(self.call.patience().map_or(until_next, |left| left.min(until_next)))
             {
-                Ok((_, Ok(unwrapped))) => return Ok(unwrapped),
-                Ok((0, Err(refusal))) if !is_passing(refusal.status()) && !self.slot.fallback_on_denied => {
-                    return Err(refusal);
+                Ok((number, Ok(unwrapped))) if number == 0 || self.is_right(&unwrapped)? => {
+                    if number == 0 {
+                        self.core.late_refusals.pin().remove(self.name.as_str());
+                    }
+                    return Ok(unwrapped);
                 }
-                Ok((number, Err(error))) => {
+                Ok(answer) if self.is_own_refusal(&answer) => return answer.1,
+                Ok((number, answer)) => {
+                    let error = answer.err().unwrap_or_else(|| self.another_kek());
                     self.waiting -= 1;
                     self.keep_first(&mut silence, number, error);
                     next_at = Instant::now();
@@ -133,6 +155,20 @@ impl Race<'_> {
         }
     }
 
+    /// Whether a recipient gave the record's KEK. The own slot's answer is checked by who opens the record.
+    fn is_right(&self, unwrapped: &Unwrapped) -> Result<bool> {
+        let Some(stored) = self.kek_check else { return Ok(true) };
+        Ok(constant_time_eq(stored, &kek_check(&self.core.arena, &unwrapped.kek, self.name.as_str())?))
+    }
+
+    fn another_kek(&self) -> Error {
+        fail!(
+            Corrupt,
+            "index {}: a recipient gave back another KEK; a sync after a rewrap would mend it",
+            self.name
+        )
+    }
+
     /// What the index's own slot says is the error of them all.
     fn keep_first(&self, kept: &mut Option<Error>, number: usize, error: Error) {
         let fields = Fields::new().text("index", self.name.as_str()).text("slot", &self.slot.name);
@@ -148,12 +184,14 @@ impl Race<'_> {
         self.asked += 1;
         self.waiting += 1;
         let ended = if number == 0 { &self.core.ended } else { &self.losers };
-        let call = Call::unbounded().cancelled_by(ended).within(slot.deadline);
+        let call = self.call.detached().cancelled_by(ended);
         let (core, name) = (Arc::clone(self.core), self.name.clone());
         let (answers, is_over) = (self.answers.clone(), Arc::clone(&self.is_over));
         let falls_back = self.slot.fallback_on_denied;
         self.core.hedges.spawn(move || {
-            let result = core.unwrap(&call, &name, &slot, &wrap);
+            // Before the slot's own deadline begins: a wait for a sync's pace is no silence of the KMS's.
+            let result =
+                call.turn(&slot).and_then(|()| core.unwrap(&call.within(slot.deadline), &name, &slot, &wrap));
             let is_refusal = result.as_ref().is_err_and(|error| !is_passing(error.status()));
             let told = answers.send((number, result)).is_ok();
             if number == 0 && is_refusal && !falls_back && (!told || is_over.load(Ordering::SeqCst)) {
@@ -166,6 +204,7 @@ impl Race<'_> {
 impl Core {
     /// The index's own slot has said no after another had given the KEK: that ends its use.
     fn refused_late(&self, name: &IndexName, slot: &Slot) {
+        self.late_refusals.pin().insert(name.as_str().into(), ());
         self.stop_use(name);
         let fields = Fields::new().text("index", name.as_str()).text("slot", &slot.name);
         let message = "the index's own slot refused after a recipient had given the KEK, which was evicted";

@@ -158,7 +158,7 @@ impl Core {
     ) -> Result<T> {
         let breaker = self.providers.breaker(slot, &self.clock);
         // Before the time that the KMS has begins.
-        call.turn(slot)?;
+        call.first_turn(slot)?;
         let is_first = Cell::new(true);
         let attempt = |call: &Call| {
             if !is_first.replace(false) {

@@ -1,6 +1,6 @@
-//! Rotation, states, deletion. Sync is declared, so that programs compile; it comes with a later version.
+//! Rotation, states, deletion.
 
-use std::ffi::{c_char, c_void};
+use std::ffi::c_char;
 
 use super::arg;
 use super::buffer::cyborg_kms_buffer;
@@ -9,7 +9,7 @@ use super::error::cyborg_kms_error;
 use super::handle::Owned;
 use super::status::{cyborg_kms_status, guard};
 use crate::engine::Rotation;
-use crate::error::{Error, Result, fail};
+use crate::error::{Result, fail};
 
 /// What a rotation changes: one of the `CYBORG_KMS_ROTATE_*` constants.
 pub type cyborg_kms_rotation = u32;
@@ -20,40 +20,6 @@ pub const CYBORG_KMS_ROTATE_REWRAP: cyborg_kms_rotation = 0;
 pub const CYBORG_KMS_ROTATE_KEK: cyborg_kms_rotation = 1;
 /// A new data key for new pages; old pages stay readable.
 pub const CYBORG_KMS_ROTATE_DATA_KEY: cyborg_kms_rotation = 2;
-
-/// Settings of a sync.
-#[repr(C)]
-#[derive(Debug, Clone, Copy)]
-pub struct cyborg_kms_sync_options {
-    /// `sizeof(cyborg_kms_sync_options)`.
-    pub struct_size: usize,
-    /// Reports only.
-    pub dry_run: bool,
-    /// How many indexes at once; 0: the default.
-    pub concurrency: u32,
-    /// Requests a second to each slot's KMS; 0: the slot's setting.
-    pub requests_per_second: u32,
-}
-
-/// Hears of each index that sync is done with. Returns false to stop.
-pub type cyborg_kms_progress_callback = Option<
-    unsafe extern "C" fn(
-        done: u64,
-        total: u64,
-        index_name: *const c_char,
-        status: cyborg_kms_status,
-        user_data: *mut c_void,
-    ) -> bool,
->;
-
-/// The error of a call that comes with a later version.
-pub(super) fn not_yet(function: &str) -> Error {
-    fail!(
-        Unsupported,
-        "{function} is declared but comes with a later version than {}: nothing was done",
-        env!("CARGO_PKG_VERSION")
-    )
-}
 
 /// Rotates the keys of an index in one atomic write, online: open handles go on, those of this process with the new keys
 /// at once, others within `cache.ttl`.
@@ -330,7 +296,8 @@ pub unsafe extern "C" fn cyborg_kms_index_describe(
     }
 }
 
-fn json(text: String) -> *mut cyborg_kms_buffer {
+/// A text as an output of the caller's.
+pub(super) fn json(text: String) -> *mut cyborg_kms_buffer {
     cyborg_kms_buffer::give(text.into_bytes().into())
 }
 
@@ -352,35 +319,4 @@ unsafe fn optional_key<'a>(data: *const u8, len: usize, name: &str) -> Result<Op
     let bytes = unsafe { arg::bytes(data, len, name) }?;
     // A place without bytes is no key: its length is refused later.
     Ok((!data.is_null()).then_some(bytes))
-}
-
-/// Holds every stored record against the registry and mends what drifted.
-///
-/// `options`, `callback`, `out_json`: may be NULL.
-///
-/// `UNSUPPORTED` in this version; `INVALID_ARGUMENT` for arguments that can't be.
-///
-/// # Safety
-/// Handles are NULL or have not been freed; texts are NULL or NUL-terminated; the other pointers are valid for their
-/// lengths; `error` is NULL or a valid place.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn cyborg_kms_engine_sync(
-    engine: *mut cyborg_kms_engine,
-    options: *const cyborg_kms_sync_options,
-    callback: cyborg_kms_progress_callback,
-    user_data: *mut c_void,
-    out_json: *mut *mut cyborg_kms_buffer,
-    error: *mut *mut cyborg_kms_error,
-) -> cyborg_kms_status {
-    // SAFETY: as the caller promises.
-    unsafe {
-        guard(error, || {
-            if !out_json.is_null() {
-                arg::handle_place(out_json, "out_json")?;
-            }
-            let _ = (options, callback, user_data);
-            arg::counted(engine, "engine")?;
-            Err(not_yet("cyborg_kms_engine_sync"))
-        })
-    }
 }

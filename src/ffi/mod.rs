@@ -26,6 +26,7 @@ mod reply;
 mod status;
 mod store;
 mod store_callbacks;
+mod sync;
 
 pub use asynchronous::*;
 pub use audit::*;
@@ -44,3 +45,4 @@ pub use reply::*;
 pub use status::*;
 pub use store::*;
 pub use store_callbacks::*;
+pub use sync::*;

@@ -45,7 +45,7 @@ impl LockGuard {
                 Err(Errno::NOENT) => return Ok(None),
                 Err(errno) => return Err(failure::storage("opening the lock", path, errno)),
             };
-            if guard.wait(path, end, &mut sleep)? {
+            if guard.wait(&limits, path, end, &mut sleep)? {
                 return Ok(Some(guard));
             }
         }
@@ -68,12 +68,18 @@ impl LockGuard {
     }
 
     /// Whether the lock was had; `false`: its file is not at its path any more, so it keeps nobody out.
-    fn wait(&self, path: &Path, end: Instant, sleep: &mut Duration) -> Result<bool> {
+    fn wait(&self, call: &Call, path: &Path, end: Instant, sleep: &mut Duration) -> Result<bool> {
         loop {
             match self.file.try_lock() {
                 Ok(()) => return self.is_at(path),
                 Err(TryLockError::WouldBlock) => {}
                 Err(TryLockError::Error(error)) => return Err(cannot_lock(path, &error)),
+            }
+            if call.is_cancelled() {
+                return Err(fail!(
+                    Cancelled,
+                    "the call was cancelled while another process or thread held the lock {path:?}"
+                ));
             }
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {

@@ -46,8 +46,17 @@ impl Network {
         if tokio::runtime::Handle::try_current().is_ok() && !is_library_thread() {
             // A Rust program's own asynchronous thread: tokio would refuse to wait on it.
             return std::thread::scope(|scope| {
-                let waiting = scope.spawn(|| wait(&handle, limited));
-                waiting.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+                let started = {
+                    let _blocked = signal::block_all();
+                    let thread = std::thread::Builder::new().name("cyborg-kms-call".to_owned());
+                    thread.spawn_scoped(scope, || wait(&handle, limited))
+                };
+                match started {
+                    Ok(waiting) => waiting.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+                    Err(error) => {
+                        Err(fail!(Internal, "no thread could be started ({error}): raise ulimit -u"))
+                    }
+                }
             });
         }
         wait(&handle, limited)

@@ -111,9 +111,9 @@ impl Provider for AwsKms {
         let key_id = self.slot.key_for(&wrapped.key_id).unwrap_or(&wrapped.key_id);
         let mut result = self.decrypt(call, name, key_id, wrapped);
         // An alias may have been given to another key meanwhile: the slot says which it had.
-        for former in &self.slot.former_key_ids {
+        for former in self.slot.former_key_ids.iter().filter(|former| *former != key_id) {
             match &result {
-                Err(error) if error.provider_code() == "IncorrectKeyException" && former != key_id => {
+                Err(error) if error.provider_code() == "IncorrectKeyException" => {
                     result = self.decrypt(call, name, former, wrapped);
                 }
                 _ => break,

@@ -168,7 +168,9 @@ fn aad(binding: Binding, name: &IndexName) -> Vec<u8> {
 impl Provider for AwsSecret {
     fn wrap(&self, call: &Call, name: &IndexName, kek: &SecretKey) -> Result<Wrapped> {
         let binding = if self.slot.cyborgdb_compatible { Binding::None } else { Binding::IndexName };
-        let secret = self.secret(call, &self.slot.key_id, false)?;
+        // Fetched for this: by an older value the KEK could never be unwrapped again, and the proof, which uses what was
+        // fetched last, would not notice.
+        let secret = self.secret(call, &self.slot.key_id, true)?;
         Ok(Wrapped {
             bytes: wrap::wrap(key(&secret)?.expose(), &aad(binding, name), kek.expose())?,
             binding,

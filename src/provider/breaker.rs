@@ -115,9 +115,12 @@ impl Breaker {
         self.with(|state| {
             state.silences = state.silences.saturating_add(1);
             // Who was admitted before it opened says nothing new.
+            // Another's answer may have closed it since the trial began.
+            let is_trial = is_trial && state.open_until != 0;
             let opens = is_trial || (state.open_until == 0 && state.silences >= SILENCES);
             if opens {
-                state.pause = if is_trial { (state.pause * 2).min(LONGEST_PAUSE) } else { FIRST_PAUSE };
+                let longer = (state.pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
+                state.pause = if is_trial { longer } else { FIRST_PAUSE };
                 state.open_until = now + state.pause;
                 state.tried_by = None;
             }

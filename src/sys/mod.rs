@@ -5,6 +5,8 @@
 pub mod aead;
 pub mod allocator;
 pub mod clock;
+#[cfg(all(feature = "s3", target_os = "linux"))]
+mod exports;
 pub mod fork;
 pub mod memory;
 pub mod registers;

@@ -6,8 +6,8 @@ use std::mem::MaybeUninit;
 
 use zeroize::Zeroize;
 
-/// As deep as a request of an SDK goes, in a build without optimisation too.
-const DEPTH: usize = 128 * 1024;
+/// As deep as a request of an SDK goes; without optimisation its frames are several times as large.
+const DEPTH: usize = if cfg!(debug_assertions) { 512 * 1024 } else { 128 * 1024 };
 /// Left alone at the stack's end.
 const MARGIN: usize = 16 * 1024;
 const BLOCK: usize = 4096;

@@ -44,10 +44,8 @@ static bool outputs_are_empty(const misuse *m, cyborg_kms_status status, const c
            (strstr(arguments, "&m->id_out") == NULL || m->id_out == 0);
 }
 
-void misuse_judge(misuse *m, cyborg_kms_status status, cyborg_kms_status expected, cyborg_kms_status or_else,
-                  const char *what, const char *arguments, const char *file, int line) {
-    if (status == or_else)
-        expected = or_else;
+void misuse_judge(misuse *m, cyborg_kms_status status, cyborg_kms_status expected, const char *what,
+                  const char *arguments, const char *file, int line) {
     if (m->error_at != NULL)
         check_status(status, expected, &m->error, what, file, line);
     else

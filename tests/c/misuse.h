@@ -39,21 +39,15 @@ typedef struct {
 extern const char TOO_LONG[300];
 
 void misuse_prepare(misuse *m, const char *function);
-void misuse_judge(misuse *m, cyborg_kms_status status, cyborg_kms_status expected, cyborg_kms_status or_else,
-                  const char *what, const char *arguments, const char *file, int line);
+void misuse_judge(misuse *m, cyborg_kms_status status, cyborg_kms_status expected, const char *what,
+                  const char *arguments, const char *file, int line);
 
-#define REFUSE_EITHER(function, what, status, or_else, arguments)                                            \
+#define REFUSE(function, what, status, arguments)                                                            \
     do {                                                                                                     \
         misuse_prepare(m, "cyborg_kms_" #function);                                                          \
         cyborg_kms_status got_ = cyborg_kms_##function arguments;                                            \
-        misuse_judge(m, got_, CYBORG_KMS_##status, CYBORG_KMS_##or_else, #function ": " what, #arguments,    \
-                     __FILE__, __LINE__);                                                                    \
+        misuse_judge(m, got_, CYBORG_KMS_##status, #function ": " what, #arguments, __FILE__, __LINE__);     \
     } while (0)
-#define REFUSE(function, what, status, arguments) REFUSE_EITHER(function, what, status, status, arguments)
-
-/* What is not built yet may say so before it looks at its arguments. */
-#define REFUSE_LATER(function, what, arguments)                                                              \
-    REFUSE_EITHER(function, what, INVALID_ARGUMENT, UNSUPPORTED, arguments)
 
 /* For what can't fail: `condition` about the value `it` that it gives. */
 #define EXPECT(function, type, arguments, condition)                                                         \

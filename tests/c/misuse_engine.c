@@ -31,10 +31,10 @@ static void opening(misuse *m) {
     EXPECT(engine_retain, cyborg_kms_engine *, (NULL), it == NULL);
     SURVIVE(engine_free, (NULL));
     cyborg_kms_scope_options scope = {.struct_size = sizeof scope};
-    REFUSE_LATER(engine_scope, "no engine", (NULL, &scope, &m->engine_out, m->error_at));
-    REFUSE_LATER(engine_scope, "no output", (m->engine, &scope, NULL, m->error_at));
+    INVALID(engine_scope, "no engine", (NULL, &scope, &m->engine_out, m->error_at));
+    INVALID(engine_scope, "no output", (m->engine, &scope, NULL, m->error_at));
     scope.struct_size = 1;
-    REFUSE_LATER(engine_scope, "no size", (m->engine, &scope, &m->engine_out, m->error_at));
+    INVALID(engine_scope, "no size", (m->engine, &scope, &m->engine_out, m->error_at));
     SURVIVE(engine_cancel, (NULL));
 }
 
@@ -50,8 +50,8 @@ static void using(misuse *m) {
     INVALID(engine_stats, "no engine", (NULL, &stats, m->error_at));
     INVALID(engine_stats, "no output", (m->engine, NULL, m->error_at));
     INVALID(engine_stats, "no size", (m->engine, &stats, m->error_at));
-    REFUSE_LATER(engine_metrics, "no engine", (NULL, &m->buffer_out, m->error_at));
-    REFUSE_LATER(engine_metrics, "no output", (m->engine, NULL, m->error_at));
+    INVALID(engine_metrics, "no engine", (NULL, &m->buffer_out, m->error_at));
+    INVALID(engine_metrics, "no output", (m->engine, NULL, m->error_at));
 }
 
 static void no_wrap(const char *key_id, const uint8_t *aad, size_t aad_len, const uint8_t *bytes, size_t len,
@@ -115,8 +115,15 @@ static void lifecycle(misuse *m) {
 
 static void running_an_engine(misuse *m) {
     cyborg_kms_sync_options options = {.struct_size = 1};
-    REFUSE_LATER(engine_sync, "no engine", (NULL, NULL, NULL, NULL, &m->buffer_out, m->error_at));
-    REFUSE_LATER(engine_sync, "no size", (m->engine, &options, NULL, NULL, &m->buffer_out, m->error_at));
+    INVALID(engine_sync, "no engine", (NULL, NULL, NULL, NULL, &m->buffer_out, m->error_at));
+    INVALID(engine_sync, "no engine, no report", (NULL, NULL, NULL, NULL, NULL, m->error_at));
+    INVALID(engine_sync, "no size", (m->engine, &options, NULL, NULL, &m->buffer_out, m->error_at));
+    options.struct_size = sizeof options;
+    options.concurrency = 257;
+    INVALID(engine_sync, "too many threads", (m->engine, &options, NULL, NULL, &m->buffer_out, m->error_at));
+    options.concurrency = 0;
+    options.requests_per_second = 1000001;
+    INVALID(engine_sync, "too fast", (m->engine, &options, NULL, NULL, &m->buffer_out, m->error_at));
     INVALID(engine_set_audit_callback, "no engine", (NULL, NULL, NULL, m->error_at));
     INVALID(audit_verify, "no path", (NULL, NULL, 0, NULL, &m->buffer_out, m->error_at));
     INVALID(audit_verify, "not UTF-8", (NOT_UTF8, NULL, 0, NULL, &m->buffer_out, m->error_at));

@@ -102,12 +102,25 @@ static void stats(cyborg_kms_engine *engine) {
     CHECK(out.now.store_writes > 0 && out.now.struct_size == sizeof out);
 }
 
+static void sync_options(cyborg_kms_engine *engine) {
+    NEWER(cyborg_kms_sync_options) options = {.now = {.dry_run = true, .requests_per_second = UINT32_MAX}};
+    options.now.struct_size = offsetof(cyborg_kms_sync_options, requests_per_second);
+    CHECK_OK(cyborg_kms_engine_sync(engine, &options.now, NULL, NULL, NULL, &error));
+    options.now.struct_size = sizeof options;
+    CHECK_STATUS(INVALID_ARGUMENT, cyborg_kms_engine_sync(engine, &options.now, NULL, NULL, NULL, &error));
+    options.now.requests_per_second = 0;
+    CHECK_OK(cyborg_kms_engine_sync(engine, &options.now, NULL, NULL, NULL, &error));
+    options.later = 1;
+    CHECK_STATUS(INVALID_ARGUMENT, cyborg_kms_engine_sync(engine, &options.now, NULL, NULL, NULL, &error));
+}
+
 int main(void) {
     cyborg_kms_engine *engine = fixture_engine(fixture_directory(), NULL, "");
     open_options(engine);
     store_callbacks();
     provider_callbacks(engine);
     stats(engine);
+    sync_options(engine);
     cyborg_kms_engine_free(engine);
     return check_result("old_caller");
 }

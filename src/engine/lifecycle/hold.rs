@@ -11,7 +11,7 @@ use crate::crypto::derive::kek_check;
 use crate::crypto::secret::SecretKey;
 use crate::engine::Core;
 use crate::engine::core::nanoseconds;
-use crate::engine::load::{Loader, check_state};
+use crate::engine::load::{Loader, check_epoch, check_state};
 use crate::engine::stats::count;
 use crate::error::{Error, Result, fail};
 use crate::keys::Keys;
@@ -128,6 +128,7 @@ impl Attempt<'_> {
         count(&core.counters.store_reads);
         let record = present.ok_or_else(|| blob::no_record(name))?;
         check_state(name, &record)?;
+        check_epoch(name, &record, before.epoch)?;
         let first = self.first.get_or_insert_with(|| record.clone());
         if !has_same_keys(first, &record) {
             return Err(overtaken(name));

@@ -13,6 +13,8 @@ pub(super) struct Before {
     entries: Vec<(Arc<Entry>, u64)>,
     /// The keys in use, if there are.
     pub(super) keys: Option<Arc<Keys>>,
+    /// The highest epoch that this process has read: an older record must not be built upon.
+    pub(super) epoch: u64,
 }
 
 /// What a write did to the keys.
@@ -27,11 +29,12 @@ pub(super) struct Effect {
 
 impl Core {
     pub(super) fn before_write(&self, name: &IndexName) -> Before {
-        let mut before = Before { entries: Vec::new(), keys: None };
+        let mut before = Before { entries: Vec::new(), keys: None, epoch: 0 };
         let cached = self.cache.find(name).map(|entry| Arc::clone(entry.value()));
         let own = self.own_entries.of(name).into_iter().map(|(entry, _)| entry);
         for entry in cached.into_iter().chain(own) {
-            let (generation, keys) = entry.standing();
+            let (generation, keys, epoch) = entry.standing();
+            before.epoch = before.epoch.max(epoch);
             before.entries.push((entry, generation));
             before.keys = before.keys.or(keys);
         }

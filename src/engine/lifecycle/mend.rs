@@ -58,14 +58,21 @@ impl Work for Mend<'_> {
     }
 
     /// A slot that was given another key and does not name the former one any more leaves that to another slot, which
-    /// unwraps what the former key wrapped. A new data key leaves the wrap as it is.
+    /// unwraps what the former key wrapped, or to its recipients. A new data key leaves the wrap as it is.
     fn found(&self, core: &Core, name: &IndexName, mut record: Record) -> Record {
         if self.rotate.rotation == Rotation::DataKey || core.slot_of(name, &record.wrap).is_ok() {
             return record;
         }
-        let by = |kms_name: &str| WrappedKek { kms_name: kms_name.to_owned(), ..record.wrap.clone() };
         let config = core.config.load();
-        let wrap = config.slots.keys().map(|slot| by(slot)).find(|wrap| core.slot_of(name, wrap).is_ok());
+        let others =
+            config.slots.keys().map(|slot| WrappedKek { kms_name: slot.clone(), ..record.wrap.clone() });
+        let slot = config.slots.get(&record.wrap.kms_name);
+        let recipients = record.recipients.iter().filter(|wrap| {
+            // The record's MAC is over the binding.
+            wrap.binding == record.wrap.binding
+                && slot.is_some_and(|slot| slot.recipients.contains(&wrap.kms_name))
+        });
+        let wrap = others.chain(recipients.cloned()).find(|wrap| core.slot_of(name, wrap).is_ok());
         // Without one the loading says what is missing.
         if let Some(wrap) = wrap {
             record.wrap = wrap;

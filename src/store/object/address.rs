@@ -80,7 +80,7 @@ impl Address {
         match (&endpoint, self.cloud) {
             // The AWS SDK has clients of its own to ask for credentials.
             (_, Cloud::S3) => true,
-            (Some(endpoint), _) => endpoint.host_str() == Some(host),
+            (Some(endpoint), _) => endpoint.host_str().is_some_and(|own| own.eq_ignore_ascii_case(host)),
             (None, Cloud::Google) => host == "storage.googleapis.com",
             (None, Cloud::Azure) => host.ends_with(".blob.core.windows.net"),
         }

@@ -61,7 +61,9 @@ impl ObjectStore {
             Ok(stored) => stored.map(Some),
             Err((_, seen)) if is_absent(&seen) => Ok(None),
             // "Not found" without a word of what: the bucket can still be asked for.
-            Err((_, seen)) if says_nothing(&seen) => self.is_listed(call, path.as_ref()).map(|_| None),
+            Err((_, seen)) if says_nothing(&seen) => {
+                self.prove_absent(call, &what, path.as_ref()).map(|()| None)
+            }
             Err(failed) => Err(self.explain(&what, Action::Read, &failed)),
         }
     }
@@ -88,9 +90,25 @@ impl ObjectStore {
         let request = async { clients.writes.delete(&path).await };
         match self.run(call, what, request)? {
             Ok(()) => Ok(()),
-            Err((object_store::Error::NotFound { .. }, seen)) if !says_no_bucket(&seen) => Ok(()),
+            Err((object_store::Error::NotFound { .. }, seen)) if is_absent(&seen) => Ok(()),
+            Err((object_store::Error::NotFound { .. }, seen)) if says_nothing(&seen) => {
+                self.prove_absent(call, what, path.as_ref())
+            }
             Err(failed) => Err(self.explain(what, Action::Remove, &failed)),
         }
+    }
+
+    /// A "not found" without a word of what may be that of something on the way: a listing decides.
+    fn prove_absent(&self, call: &Call, what: &str, object: &str) -> Result<()> {
+        if self.is_listed(call, object)? {
+            return Err(fail!(
+                Storage,
+                "{what}: \"not found\" was answered, but the object is listed: something on the way answers in the \
+                 store's place; try again, and check endpoint and proxies"
+            )
+            .with_retryable(true));
+        }
+        Ok(())
     }
 
     /// One page of the objects under a prefix.
@@ -129,8 +147,4 @@ impl ObjectStore {
 /// The object's name as it stands: `Path::from` would encode it a second time.
 fn path(object: &str) -> Result<Path> {
     Path::parse(object).map_err(|error| fail!(Internal, "{object:?} is not the name of an object ({error})"))
-}
-
-fn says_no_bucket(seen: &Seen) -> bool {
-    seen.answer.as_ref().is_some_and(super::failure::says_no_bucket)
 }
