@@ -4,6 +4,7 @@ mod engine_support;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use cyborg_kms::engine::Rotation;
 use cyborg_kms::error::Status;
 use cyborg_kms::name::IndexName;
 use engine_support::{Behaviour, Bench, open, seal, status, until};
@@ -33,6 +34,46 @@ fn a_reload_to_a_ttl_of_nothing_holds_for_what_is_cached() {
     bench.engine.open_index("a").unwrap();
     assert_eq!(bench.provider.unwraps() - unwraps, 2);
     seal(&index, b"the open handle goes on").unwrap();
+}
+
+#[test]
+fn an_eviction_reaches_handles_that_share_nothing() {
+    let uncached = Bench::new("cache: {ttl: 0}\n");
+    let own = uncached.engine.create("a", "prod").unwrap();
+    let brought = Bench::new("");
+    let given = brought.engine.create_with_key("a", "", &[1; 32]).unwrap();
+    let name = IndexName::new("a").unwrap();
+    for (bench, index) in [(&uncached, &own), (&brought, &given)] {
+        for which in [Some(&name), None] {
+            let sealed = seal(index, b"page").unwrap();
+            bench.engine.evict(which);
+            bench.store.fail_gets(Some(Status::Storage));
+            assert_eq!(status(open(index, &sealed)), Status::Storage, "the keys from before are used");
+            bench.store.fail_gets(None);
+            assert_eq!(open(index, &sealed).unwrap(), b"page");
+        }
+        bench.engine.evict(Some(&IndexName::new("b").unwrap()));
+        bench.store.fail_gets(Some(Status::Storage));
+        seal(index, b"another index's eviction").unwrap();
+        bench.store.fail_gets(None);
+    }
+}
+
+#[test]
+fn a_handle_from_before_a_ttl_of_nothing_feels_what_is_done_to_its_index() {
+    let bench = Bench::new("");
+    let index = bench.engine.create("a", "prod").unwrap();
+    bench.engine.reload(Some(&engine_support::yaml("cache: {ttl: 0}\n"))).unwrap();
+    let sealed = seal(&index, b"page").unwrap();
+    bench.engine.disable("a").unwrap();
+    assert_eq!(status(open(&index, &sealed)), Status::KeyDisabled);
+    bench.engine.enable("a").unwrap();
+    assert_eq!(open(&index, &sealed).unwrap(), b"page");
+    bench.engine.rotate("a", Rotation::DataKey, None).unwrap();
+    assert_eq!(index.data_key_id(), 2);
+    bench.engine.evict(Some(index.name()));
+    bench.store.fail_gets(Some(Status::Storage));
+    assert_eq!(status(open(&index, &sealed)), Status::Storage);
 }
 
 #[test]

@@ -188,14 +188,15 @@ impl Cache {
         true
     }
 
-    /// Leaves every entry to the handles that are open on it: no opening finds them any more.
-    pub fn forget_all(&self) {
+    /// Leaves every entry to the handles that are open on it, and gives them: no opening finds them any more.
+    pub fn forget_all(&self) -> Vec<Arc<Entry>> {
         let _no_fork = fork::no_fork();
+        let mut left = Vec::new();
         self.entries.pin().retain(|_, cached| {
             cached.gone.store(true, Ordering::Relaxed);
-            // Handles load anew, for the lifetime that is in force now.
-            cached.entry.clear();
+            left.push(Arc::clone(cached.entry.value()));
             false
         });
+        left
     }
 }

@@ -1,5 +1,5 @@
 //! Entries that the cache does not share: those of handles with a key of their own (provider `none`), and all where
-//! nothing is cached. A change of an index that must be felt at once reaches them through this list.
+//! nothing is cached. A change of an index that must be felt at once, and an eviction, reach them through this list.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -49,6 +49,18 @@ impl OwnEntries {
             let of_name = listed.by_name.get(name.as_str()).map_or(&[][..], Vec::as_slice);
             of_name.iter().filter_map(Weakly::upgrade).collect()
         })
+    }
+
+    /// Wipes their keys, those of one index or of all: the next use reads the record again. A KEK that the caller brought
+    /// stays with its handle.
+    pub fn evict(&self, name: Option<&IndexName>) {
+        let entries: Vec<Own> = match name {
+            Some(name) => self.of(name),
+            None => {
+                self.with(|listed| listed.by_name.values().flatten().filter_map(Weakly::upgrade).collect())
+            }
+        };
+        entries.iter().for_each(|(entry, _)| entry.clear());
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut Listed) -> T) -> T {

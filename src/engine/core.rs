@@ -171,7 +171,12 @@ impl Core {
         let none = BTreeMap::new();
         self.providers.keep_only(if same_ttl { &config.slots } else { &none });
         if share_no_more {
-            self.cache.forget_all();
+            for entry in self.cache.forget_all() {
+                // Else neither an eviction nor a change of the index would reach the handles that are open.
+                self.own_entries.list(&entry, None);
+                // They load anew, for the lifetime that is in force now.
+                entry.clear();
+            }
         }
         Ok(())
     }

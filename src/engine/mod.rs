@@ -150,6 +150,7 @@ impl Engine {
         // First: a load that begins between the two must not begin with what is to be forgotten.
         self.core().ask_anew();
         self.core().cache.evict(name);
+        self.core().own_entries.evict(name);
     }
 
     /// Counters, latencies and states, in the text format of OpenMetrics.

@@ -286,7 +286,7 @@ pub unsafe extern "C" fn cyborg_kms_engine_check(
 /// Wipes the cached KEK and data keys, for open handles too: the next use asks the KMS. A call that is using them ends
 /// first.
 ///
-/// `index_name`: one index; NULL: all. That it is not cached is fine. A handle of provider none keeps its own.
+/// `index_name`: one index; NULL: all. That it is not cached is fine. A handle of provider none keeps its KEK.
 /// Any thread. Returns `INVALID_ARGUMENT`.
 ///
 /// # Safety

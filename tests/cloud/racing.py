@@ -150,6 +150,13 @@ def storm(job):
         worker.rotate(index, worker.choose.choice(list(ROTATIONS)))
 
 
+def once(job):
+    """One new KEK."""
+    with Worker(job, lambda line: print(json.dumps(line))) as worker:
+        (index,) = job["derived"]
+        worker.rotate(index, "kek")
+
+
 if __name__ == "__main__":
     with open(sys.argv[2]) as file:
-        {"work": work, "storm": storm}[sys.argv[1]](json.load(file))
+        {"work": work, "storm": storm, "once": once}[sys.argv[1]](json.load(file))
