@@ -63,7 +63,8 @@ fn cancelling_ends_calls_under_way_and_to_come() {
 #[test]
 fn handles_outlive_their_scope_and_its_end() {
     let bench = Bench::new("");
-    let scope = bench.engine.scope(brief());
+    let long = ScopeOptions { deadline: Some(Duration::from_secs(60)), ..ScopeOptions::default() };
+    let scope = bench.engine.scope(long);
     let index = scope.create("a", "prod").unwrap();
     scope.cancel();
     drop(scope);
@@ -84,7 +85,7 @@ fn what_is_done_through_a_scope_is_its_principals() {
         bench.engine.scope(ScopeOptions { principal: Some("alice".into()), ..ScopeOptions::default() });
     drop(bench.engine.create("a", "prod").unwrap());
     drop(alice.create("b", "prod").unwrap());
-    drop(alice.scope(brief()).create("c", "prod").unwrap());
+    drop(alice.scope(ScopeOptions::default()).create("c", "prod").unwrap());
     let events = events.lock().unwrap();
     for (index, principal) in [("a", "engine"), ("b", "alice"), ("c", "alice")] {
         let of_index = |event: &&String| event.contains(&format!("\"index\":\"{index}\""));
