@@ -23,6 +23,7 @@ const COUNTERS = {
   staleServed: 'stale_served',
   storeReads: 'store_reads',
   storeWrites: 'store_writes',
+  auditFailures: 'audit_failures',
 };
 const LONGEST_TIMER = 2 ** 31 - 1;
 

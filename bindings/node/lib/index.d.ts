@@ -226,6 +226,8 @@ export interface Stats {
   staleServed: number;
   storeReads: number;
   storeWrites: number;
+  /** Outcomes that could not be written to the audit log. */
+  auditFailures: number;
 }
 
 export interface ScopeOptions {

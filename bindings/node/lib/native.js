@@ -34,6 +34,7 @@ const structs = {
     stale_served: 'uint64_t',
     store_reads: 'uint64_t',
     store_writes: 'uint64_t',
+    audit_failures: 'uint64_t',
   }),
   sync_options: koffi.struct({
     struct_size: 'size_t',

@@ -73,7 +73,7 @@ test('failures say what is wrong by code and message', async (t) => {
   await assert.rejects(engine.createIndex('', 'local'), failsWith('INVALID_ARGUMENT'));
   await assert.rejects(Engine.open(`${root}/no.yaml`), failsWith('CONFIG'));
   await assert.rejects(Engine.openYaml('kms: {registri: {}}'), failsWith('CONFIG', /line 1/));
-  await assert.rejects(Engine.openYaml('storage: {url: "s3://b/p"}'), failsWith('UNSUPPORTED'));
+  await assert.rejects(Engine.openYaml('storage: {url: "s3://b/p"}'), failsWith('CONFIG', /bucket/));
   await assert.rejects(engine.reload(), failsWith('INVALID_ARGUMENT'));
   await assert.rejects(engine.reload('nonsense: 1'), failsWith('CONFIG'));
   await engine.reload('kms: {registry: {}}');
