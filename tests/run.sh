@@ -4,8 +4,8 @@
 . "$(dirname "$0")/../scripts/common.sh"
 
 ALL=(rust_format c_format header schema clippy rust rust_core command install symbols version c_tests sanitizers
-    valgrind packages go node interop memory crash storage services stores aws fuzz snippets sqlite_store reencrypt demo
-    demo_aws)
+    valgrind packages go node interop memory crash storage services stores aws outage fuzz snippets sqlite_store reencrypt
+    demo demo_aws)
 [ $# -gt 0 ] || set -- "${ALL[@]}"
 
 scripts/setup.sh || die "the set-up did not work, so nothing was tested"

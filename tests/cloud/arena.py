@@ -151,7 +151,7 @@ class Sqlite(Arena):
 class S3(Arena):
     """A bucket that keeps every version, and a KMS, each behind a proxy of which one answer in ten is lost."""
 
-    refusals = {what: statuses | {"STORAGE", "KMS_UNAVAILABLE"} for what, statuses in Arena.refusals.items()}
+    refusals = {what: statuses | {"STORAGE", "KMS_UNAVAILABLE", "TIMEOUT"} for what, statuses in Arena.refusals.items()}
     is_direct = True
 
     def prepare(self):

@@ -66,7 +66,7 @@ def test_a_scopes_deadline_ends_the_wait(place):
     cached = hanging(place)
     before = cached.engine.describe("cold 1")
     begun = time.monotonic()
-    with cached.engine.scope(deadline_ms=200) as scope:
+    with cached.engine.scope(deadline_ms=500) as scope:
         for call in uses(scope).values():
             assert refused("TIMEOUT", call, words="deadline").retryable
     assert time.monotonic() - begun < PROMPT
