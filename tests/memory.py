@@ -101,4 +101,5 @@ def main(program):
     print(f"{checks} searches for {len(everything)} keys")
 
 
-main(sys.argv[1])
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -135,8 +135,15 @@ impl Core {
     }
 
     pub(super) fn reload(&self, yaml: Option<&str>) -> Result<()> {
-        let _no_fork = crate::sys::fork::no_fork();
-        let _one = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
+        let config = self.new_config(yaml)?;
+        // The last that can fail. Anew also where the section is the same: its key file may be another.
+        let audit = Setup::new(&config.audit, &self.arena)?;
+        self.apply(config, audit);
+        Ok(())
+    }
+
+    /// Reads and checks. Without a lock: a disk that hangs must hold up neither a fork nor another reload.
+    fn new_config(&self, yaml: Option<&str>) -> Result<Config> {
         let mut config = match (yaml, &self.path) {
             (Some(yaml), path) => {
                 let base = path.as_deref().and_then(std::path::Path::parent);
@@ -160,11 +167,17 @@ impl Core {
         }
         // Left out, it is what it was; the default would be refused when the next reload names it again.
         config.storage = current.storage.clone();
-        // The last that can fail. Anew also where the section is the same: its key file may be another.
-        self.audit.change(Setup::new(&config.audit, &self.arena)?);
-        self.cache.set_max_entries(config.cache.max_entries as usize);
+        Ok(config)
+    }
+
+    /// One at a time: of two reloads all parts are those of one.
+    fn apply(&self, config: Config, audit: Setup) {
+        let _no_fork = crate::sys::fork::no_fork();
+        let _one = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
+        let same_ttl = config.cache.ttl == self.config.load().cache.ttl;
         let share_no_more = config.cache.ttl.is_zero();
-        let same_ttl = config.cache.ttl == current.cache.ttl;
+        self.audit.change(audit);
+        self.cache.set_max_entries(config.cache.max_entries as usize);
         let config = Arc::new(config);
         self.config.store(Arc::clone(&config));
         // A provider is made for its slot and for the ttl.
@@ -178,7 +191,6 @@ impl Core {
                 entry.clear();
             }
         }
-        Ok(())
     }
 
     pub(super) fn register_provider(&self, name: &str, callbacks: Arc<dyn ExternalCallbacks>) -> Result<()> {
@@ -327,4 +339,45 @@ impl Work for Core {
 
 pub(super) fn nanoseconds(duration: std::time::Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, OpenOptions};
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+    use crate::engine::Engine;
+    use crate::sys::fork::testing::fork;
+
+    #[test]
+    fn a_configuration_that_does_not_come_holds_up_no_fork() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("db.yaml");
+        fs::write(&path, "{}").unwrap();
+        let engine = Engine::open(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        std::thread::scope(|scope| {
+            let reload = scope.spawn(|| engine.reload(None));
+            // Opens only when the reload has: from then on that waits for what is written.
+            let mut pipe = loop {
+                match OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK).open(&path) {
+                    Ok(pipe) => break pipe,
+                    Err(_) => std::thread::yield_now(),
+                }
+            };
+            let (send, forked) = channel();
+            scope.spawn(move || send.send(fork(|| 7)));
+            let code = forked.recv_timeout(Duration::from_secs(20));
+            pipe.write_all(b"{}").unwrap();
+            drop(pipe);
+            assert_eq!(code, Ok(7));
+            reload.join().unwrap().unwrap();
+        });
+    }
 }

@@ -9,12 +9,12 @@ import subprocess
 import sys
 import tempfile
 
+from tests.memory import CANARY, memory_of
 from tests.services.server import ROOT
 
 from .aws import configuration, create, engine, folder, new_key, slot, use
 
 SERVERS = ("moto",)
-CANARY = b"a canary that every dump must show"
 
 # Opens the index, says so, frees all, says so, waits. It has no copy of the KEK of its own.
 PROGRAM = """
@@ -50,18 +50,6 @@ def core_of(pid):
     with tempfile.TemporaryDirectory() as name:
         subprocess.run(["gcore", "-o", f"{name}/core", str(pid)], check=True, capture_output=True)
         return pathlib.Path(f"{name}/core.{pid}").read_bytes()
-
-
-def memory_of(pid):
-    """What the process could read itself; a core dump has not all of it."""
-    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as memory:
-        for line in maps:
-            span, flags, *_ = line.split()
-            if not flags.startswith("r") or line.rstrip().endswith(("[vvar]", "[vsyscall]", "[vvar_vclock]")):
-                continue
-            start, end = (int(number, 16) for number in span.split("-"))
-            memory.seek(start)
-            yield memory.read(end - start)
 
 
 def seen(pid, kek):
