@@ -9,10 +9,8 @@ library=$PREFIX/lib/libcyborg_kms.so
 tools=$BUILD/node/node_modules # of setup.sh
 
 say "--- npm pack, npm install"
-mkdir -p "$work/package/native" "$work/user"
-cp -R bindings/node/lib bindings/node/package.json bindings/node/README.md LICENSE "$work/package"
-cp -L "$library" "$work/package/native/libcyborg_kms.so.0"
-(cd "$work/package" && npm pack --silent --pack-destination "$work")
+mkdir "$work/user"
+scripts/npm_package.sh "$library" "$work"
 cd "$work/user"
 npm install --ignore-scripts --no-audit --no-fund --prefer-offline "$work"/cyborg-kms-*.tgz
 [ ! -e node_modules/typescript ] || die "the package brings what only its tests need"
@@ -26,6 +24,10 @@ said=$(env -u CYBORG_KMS_LIBRARY node program.mjs)
 say "--- tests"
 export CYBORG_KMS_TREE=$ROOT CYBORG_KMS_LIBRARY=$library CYBORG_KMS_WRITE=$work/written
 mkdir "$CYBORG_KMS_WRITE"
+if [ -z "${CYBORG_KMS_EXCHANGE:-}" ]; then
+    cargo build --locked "${LOCAL_FEATURES[@]}" --manifest-path "$ROOT/Cargo.toml" --example exchange
+    export CYBORG_KMS_EXCHANGE=$CARGO_TARGET_DIR/debug/examples/exchange
+fi
 cp -R "$ROOT/bindings/node/test" .
 # The tests find the koffi that the package uses, and tsc.
 ln -s "$tools/typescript" "$tools/@types" "$tools/undici-types" node_modules
@@ -35,7 +37,8 @@ passed=$(sed -n 's/^# pass //p' "$BUILD/logs/node.out")
 [ "$passed" -gt 60 ] || die "only $passed tests ran"
 
 say "--- the library reads what the package wrote"
-(cd "$ROOT" && python3 -m tests.vectors.read "$CYBORG_KMS_WRITE")
+# Its records name the key file by the folder that the process is in.
+(cd "$CYBORG_KMS_WRITE" && PYTHONPATH=$ROOT python3 -m tests.vectors.read "$CYBORG_KMS_WRITE")
 
 say "--- the document store"
 cp -R "$ROOT/examples/documents" .
