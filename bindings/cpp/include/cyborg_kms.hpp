@@ -28,6 +28,7 @@
 #include "cyborg_kms/records.hpp"
 #include "cyborg_kms/reply.hpp"
 #include "cyborg_kms/result.hpp"
+#include "cyborg_kms/scope.hpp"
 #include "cyborg_kms/secret_key.hpp"
 #include "cyborg_kms/status.hpp"
 #include "cyborg_kms/store.hpp"
