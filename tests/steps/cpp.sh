@@ -80,4 +80,5 @@ grep -F 'has ABI 0' refused || die "it does not name the library's ABI: $(cat re
 
 say "--- the benchmark builds"
 g++ -std=c++17 -O2 "${strict[@]}" -I"$PREFIX/include" -fsyntax-only "$source"/benches/cpp/*.cpp
+gcc -std=c11 -O2 -Wall -Wextra -Wpedantic -Werror -I"$PREFIX/include" -fsyntax-only "$source"/benches/cpp/*.c
 say "$passed tests passed, installed, sanitized; the page's program runs by pkg-config, CMake and static"
