@@ -17,7 +17,8 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::microseconds span(200);
 constexpr int rounds = 601;
-// "None that can be measured": two runs of the same C calls, the first row, differ by as much on an idle machine.
+// "None that can be measured": two runs of the same C calls, the first row, differ by as much on an idle
+// machine.
 constexpr double asked = 5;
 
 // The nanoseconds of one of so many calls.

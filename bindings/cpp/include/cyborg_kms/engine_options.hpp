@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <string>
 
 namespace cyborg_kms {
 
@@ -14,8 +15,8 @@ namespace cyborg_kms {
 struct ScopeOptions {
     /* What a whole call may take, retries included; 0: no limit of its own. Beyond 49 days it is that. */
     std::chrono::milliseconds deadline = std::chrono::milliseconds::zero();
-    /* Who acts, for the audit trail; none: the configuration's. */
-    Text principal;
+    /* Who acts, for the audit trail; empty: the configuration's. */
+    std::string principal;
 };
 
 /* What an engine has counted since it was opened. */
@@ -82,7 +83,7 @@ inline cyborg_kms_scope_options raw(const ScopeOptions &options) noexcept {
         std::clamp(options.deadline.count(), Count{0}, static_cast<Count>(UINT32_MAX)));
     if (options.deadline.count() < 0)
         raw.deadline_ms = 1; // it is over: 0 would be no deadline at all
-    raw.principal = options.principal.c_str();
+    raw.principal = options.principal.empty() ? nullptr : options.principal.c_str();
     return raw;
 }
 
