@@ -5,7 +5,7 @@
 . "$(dirname "$0")/common.sh"
 
 need_commands cargo gcc g++ cmake go node npm python3
-need_packages faketime gdb libsqlite3-dev pkg-config strace valgrind python3-venv binutils
+need_packages faketime gdb libgtest-dev librocksdb-dev libsqlite3-dev libssl-dev nlohmann-json3-dev pkg-config strace valgrind python3-venv binutils
 
 VENV=$BUILD/venv
 # The mark is a copy of the requirements, so that another version is noticed.

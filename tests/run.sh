@@ -4,7 +4,7 @@
 . "$(dirname "$0")/../scripts/common.sh"
 
 ALL=(rust_format c_format header schema clippy rust rust_core command install symbols version c_tests sanitizers
-    valgrind packages go node interop memory crash storage services stores aws outage fuzz snippets sqlite_store reencrypt
+    valgrind packages go node cpp interop memory crash storage services stores aws outage fuzz snippets sqlite_store rocksdb reencrypt
     demo demo_aws)
 [ $# -gt 0 ] || set -- "${ALL[@]}"
 

@@ -7,10 +7,28 @@ the records. A binding's tests write one, so that the library reads in this proc
 import json
 import pathlib
 import sys
-from ctypes import byref, c_char_p, c_uint8, c_void_p
+from ctypes import CFUNCTYPE, POINTER, Structure, byref, c_char_p, c_size_t, c_uint8, c_uint64, c_void_p, sizeof
 
 from tests.python.cyborg_kms import Engine, Index
-from tests.python.library import bytes_of, call
+from tests.python.library import bytes_of, call, function, text_of
+
+FLIPS = CFUNCTYPE(None, c_char_p, c_void_p, c_size_t, POINTER(c_uint8), c_size_t, c_void_p, c_void_p)
+
+
+class Callbacks(Structure):
+    """cyborg_kms_provider_callbacks."""
+
+    _fields_ = [("struct_size", c_size_t), ("wrap", FLIPS), ("unwrap", FLIPS), ("destroy", c_void_p)]
+
+
+@FLIPS
+def flip(_key_id, _aad, _aad_len, data, length, reply, _user_data):
+    """The "KMS" of the vectors flips bits."""
+    flipped = bytes_of(bytes(byte ^ 0x5A for byte in data[:length]))
+    function("reply_bytes", c_void_p, c_void_p, c_size_t, c_uint64)(reply, *flipped, 0)
+
+
+FLIP = Callbacks(sizeof(Callbacks), flip, flip, None)
 
 
 def opened(engine, case):
@@ -57,6 +75,7 @@ def main(folder):
     folder = pathlib.Path(folder)
     parts = 0
     with Engine.open(f"storage: {{url: {folder}}}\n" + (folder / "engine.yaml").read_text()) as engine:
+        call("engine_register_provider", engine.pointer, text_of("flip"), byref(FLIP), None)
         for case in json.loads((folder / "expected.json").read_text()):
             with opened(engine, case) as index:
                 parts += read(index, case)

@@ -9,8 +9,11 @@
  * empty: calls on it are INVALID_ARGUMENT. Handles keep alive what they need, so they may be destroyed in any
  * order.
  *
- * What each call does, its sizes and each status that it can return stand at the C function of the same name
- * in cyborg_kms.h; here stands what is C++'s. */
+ * Sizes are in bytes. Texts and bytes that are given are borrowed for the call (a callback or a provider that
+ * is handed over is kept); what a getter gives lives as long as its handle. From any thread, where nothing
+ * else is said. Which statuses a call can return, and what each means there, stands in cyborg_kms.h at the
+ * function that it calls: Engine::open_index is cyborg_kms_index_open, Store::get_index_kms is
+ * cyborg_kms_get_index_kms. */
 #ifndef CYBORG_KMS_HPP
 #define CYBORG_KMS_HPP
 
@@ -28,6 +31,7 @@
 #include "cyborg_kms/records.hpp"
 #include "cyborg_kms/reply.hpp"
 #include "cyborg_kms/result.hpp"
+#include "cyborg_kms/scope.hpp"
 #include "cyborg_kms/secret_key.hpp"
 #include "cyborg_kms/status.hpp"
 #include "cyborg_kms/store.hpp"

@@ -80,7 +80,9 @@ TEST(Views, AreMadeOfWhatHoldsBytes) {
     static_assert(!std::is_convertible_v<const ByteVector &, kms::MutableBytes>);
     static_assert(!std::is_convertible_v<const std::string &, kms::MutableBytes>);
     static_assert(!std::is_convertible_v<std::vector<int>, kms::Bytes>);
-    static_assert(!std::is_convertible_v<int, kms::Bytes>);
+    static_assert(!std::is_convertible_v<int, kms::Bytes> &&
+                  !std::is_convertible_v<std::nullptr_t, kms::Bytes>);
+    static_assert(!std::is_convertible_v<char (&)[4], kms::Bytes>, "it may be a page, not a text");
 #if __cplusplus >= 202002L
     EXPECT_EQ(size(std::span<const std::uint8_t>(numbers)), 5U);
     EXPECT_EQ(size(std::as_writable_bytes(std::span(out))), 4U);

@@ -12,6 +12,7 @@ Folder::Folder() {
 
 Folder::~Folder() {
     std::error_code ignored;
+    std::filesystem::current_path("/", ignored); // a test may have gone there
     std::filesystem::remove_all(path_, ignored);
 }
 

@@ -84,13 +84,15 @@ class Engine {
     void evict(Text index_name = {}) const { try_evict(index_name).value(); }
 
     Result<Stats> try_stats() const noexcept {
-        Stats stats{};
-        stats.struct_size = sizeof stats;
+        cyborg_kms_stats raw{};
+        raw.struct_size = sizeof raw;
         Result<void> done =
-            detail::called({}, [&](auto error) { return cyborg_kms_engine_stats(get(), &stats, error); });
+            detail::called({}, [&](auto error) { return cyborg_kms_engine_stats(get(), &raw, error); });
         if (!done)
             return std::move(done).failure();
-        return Result<Stats>(std::move(stats));
+        return Stats{raw.cache_hits,  raw.cache_misses, raw.cache_entries,   raw.kms_calls,
+                     raw.kms_errors,  raw.kms_retries,  raw.coalesced_waits, raw.stale_served,
+                     raw.store_reads, raw.store_writes, raw.audit_failures};
     }
     Stats stats() const { return try_stats().value(); }
 
@@ -328,41 +330,6 @@ class Engine {
     detail::EngineHandle handle_;
 };
 
-/* An engine with settings of its own; Engine::scope. Indexes that are opened through it are not bound to it.
- */
-class Scope final : public Engine {
-  public:
-    /* Ends the calls through it, under way and to come: CancelledError. From any thread. */
-    void cancel() const noexcept { cyborg_kms_engine_cancel(get()); }
-
-  private:
-    friend Engine;
-    using Engine::Engine;
-};
-
-inline Result<Scope> Engine::try_scope(const ScopeOptions &options) const noexcept {
-    const cyborg_kms_scope_options raw = detail::raw(options);
-    cyborg_kms_engine *out = nullptr;
-    Result<void> done = detail::called(
-        {options.principal}, [&](auto error) { return cyborg_kms_engine_scope(get(), &raw, &out, error); });
-    if (!done)
-        return std::move(done).failure();
-    return Scope(out, audit_);
-}
-inline Scope Engine::scope(const ScopeOptions &options) const {
-    return try_scope(options).value();
-}
-
-namespace detail {
-/* Gives an asynchronous opening's outcome to its callback. */
-template <class Callback> void deliver(Callback &callback, Result<Index> &&opened) noexcept {
-    try {
-        callback(std::move(opened));
-    } catch (...) { // nobody is there to catch it
-    }
-}
-} // namespace detail
-
 template <class F> Result<Engine> Engine::opened(std::initializer_list<Text> texts, F &&function) noexcept {
     if (Result<void> abi = try_check_abi(); !abi)
         return std::move(abi).failure();
@@ -379,71 +346,9 @@ template <class F> Result<Engine> Engine::opened(std::initializer_list<Text> tex
     return Engine(out, std::move(audit));
 }
 
-template <class F>
-Result<void> Engine::try_open_index_async(Text index_name, const OpenOptions &options,
-                                          F &&callback) const noexcept {
-    using Callback = std::decay_t<F>;
-    std::unique_ptr<Callback> own(new (std::nothrow) Callback(std::forward<F>(callback)));
-    if (!own)
-        return detail::no_memory();
-    if (!index_name.whole()) {
-        detail::deliver(*own, detail::not_whole());
-        return {};
-    }
-    const cyborg_kms_open_options raw = detail::raw(options);
-    const cyborg_kms_index_callback called = [](cyborg_kms_status status, cyborg_kms_index *index,
-                                                cyborg_kms_error *error, void *user_data) noexcept {
-        const std::unique_ptr<Callback> waits(static_cast<Callback *>(user_data));
-        if (status == CYBORG_KMS_OK)
-            detail::deliver(*waits, Index(index));
-        else
-            detail::deliver(*waits, Failure(status, error));
-    };
-    cyborg_kms_index_open_async(get(), index_name.c_str(), &raw, called, own.release());
-    return {};
-}
-
-inline std::future<Index> Engine::open_index_async(Text index_name, const OpenOptions &options) const {
-    std::promise<Index> promise;
-    std::future<Index> future = promise.get_future();
-    open_index_async(index_name, options, [promise = std::move(promise)](Result<Index> opened) mutable {
-        try {
-            promise.set_value(std::move(opened).value());
-        } catch (...) {
-            promise.set_exception(std::current_exception());
-        }
-    });
-    return future;
-}
-
-template <class W> Result<Buffer> Engine::synced(const SyncOptions &options, W &waiting) const noexcept {
-    const Engine used = retain(); // the callback may destroy this one
-    const cyborg_kms_sync_options raw = detail::raw(options);
-    const cyborg_kms_progress_callback callback = [](std::uint64_t done, std::uint64_t total,
-                                                     const char *index_name, cyborg_kms_status status,
-                                                     void *user_data) noexcept {
-        return (*static_cast<W *>(user_data))(Progress{done, total, index_name, static_cast<Status>(status)});
-    };
-    return detail::given<Buffer, cyborg_kms_buffer *>({}, [&](auto out, auto error) {
-        return cyborg_kms_engine_sync(used.get(), &raw, callback, &waiting, out, error);
-    });
-}
-
-template <class F> Result<Buffer> Engine::try_sync(const SyncOptions &options, F &&callback) const noexcept {
-    detail::Waiting<F> waiting(callback);
-    Result<Buffer> report = synced(options, waiting);
-    if (waiting.thrown())
-        return detail::callback_threw();
-    return report;
-}
-
-template <class F> Buffer Engine::sync(const SyncOptions &options, F &&callback) const {
-    detail::Waiting<F> waiting(callback);
-    Result<Buffer> report = synced(options, waiting);
-    waiting.rethrow();
-    return std::move(report).value();
-}
-
 } // namespace cyborg_kms
+
+#include "engine_calls.hpp"
+#include "scope.hpp"
 
 #endif

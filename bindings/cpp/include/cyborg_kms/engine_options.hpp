@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <string>
 
 namespace cyborg_kms {
 
@@ -14,14 +15,35 @@ namespace cyborg_kms {
 struct ScopeOptions {
     /* What a whole call may take, retries included; 0: no limit of its own. Beyond 49 days it is that. */
     std::chrono::milliseconds deadline = std::chrono::milliseconds::zero();
-    /* Who acts, for the audit trail; none: the configuration's. */
-    Text principal;
+    /* Who acts, for the audit trail; empty: the configuration's. */
+    std::string principal;
 };
 
-/* What an engine has counted since it was opened; its fields are those of cyborg_kms_stats, which says what
- * each counts: cache_hits, cache_misses, cache_entries, kms_calls, kms_errors, kms_retries, coalesced_waits,
- * stale_served, store_reads, store_writes, audit_failures. */
-using Stats = cyborg_kms_stats;
+/* What an engine has counted since it was opened. */
+struct Stats {
+    /* Openings that found the KEK in the cache. */
+    std::uint64_t cache_hits = 0;
+    /* Openings and refreshes that did not. */
+    std::uint64_t cache_misses = 0;
+    /* Indexes in the cache now. */
+    std::uint64_t cache_entries = 0;
+    /* Wraps and unwraps asked of providers, tries included. */
+    std::uint64_t kms_calls = 0;
+    /* Those that failed. */
+    std::uint64_t kms_errors = 0;
+    /* Those that repeated another. */
+    std::uint64_t kms_retries = 0;
+    /* Callers that waited for the load of another. */
+    std::uint64_t coalesced_waits = 0;
+    /* Uses of a KEK beyond its lifetime since the KMS did not answer. */
+    std::uint64_t stale_served = 0;
+    /* Records read. */
+    std::uint64_t store_reads = 0;
+    /* Records written or removed. */
+    std::uint64_t store_writes = 0;
+    /* Audit events that could not be written. */
+    std::uint64_t audit_failures = 0;
+};
 
 /* What a rotation changes. */
 enum class Rotation : cyborg_kms_rotation {
@@ -61,7 +83,7 @@ inline cyborg_kms_scope_options raw(const ScopeOptions &options) noexcept {
         std::clamp(options.deadline.count(), Count{0}, static_cast<Count>(UINT32_MAX)));
     if (options.deadline.count() < 0)
         raw.deadline_ms = 1; // it is over: 0 would be no deadline at all
-    raw.principal = options.principal.c_str();
+    raw.principal = options.principal.empty() ? nullptr : options.principal.c_str();
     return raw;
 }
 

@@ -29,7 +29,9 @@ class Failure {
     /* One of this binding's own; `message` is static. */
     Failure(Status status, const char *message) noexcept : status_(status), own_(message) {}
 
-    Status status() const noexcept { return status_; }
+    Status status() const noexcept {
+        return error_ ? static_cast<Status>(cyborg_kms_error_status(error_.get())) : status_;
+    }
     /* One line that says what is wrong and what to do; never key material. */
     const char *message() const noexcept { return error_ ? cyborg_kms_error_message(error_.get()) : own_; }
     /* The KMS's own code, such as "AccessDeniedException", or "". */
