@@ -1,11 +1,11 @@
 # Each target can be run again; what it installs it says, and it ends with a clear line.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-aws test bench size soak header fmt lint clean
+.PHONY: help setup demo demo-aws test dist bench size soak header fmt lint clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 16
 
-setup: ## installs what the tests need: Debian packages, build/venv (PyPI), build/tools (cbindgen)
+setup: ## installs what the tests need: Debian packages, build/venv (PyPI), build/tools (cbindgen and others)
 	@scripts/setup.sh
 
 demo: ## builds the core and runs a C program that keeps its pages encrypted; installs nothing
@@ -16,6 +16,9 @@ demo-aws: ## two machines share an index through S3 and KMS (LocalStack, on this
 
 test: ## every test, after `setup`; one line for each step, logs in build/logs
 	@tests/run.sh
+
+dist: ## what users install, in build/dist: a tarball, Debian packages, the packages for Node and Go
+	@scripts/dist.sh
 
 bench: ## speed against the limits of the machine, in one table
 	@scripts/bench.sh

@@ -12,8 +12,10 @@ mkdir -p "$BUILD/logs"
 # What needs no network is built and tested without the SDKs of the clouds: each program would link them.
 LOCAL_FEATURES=(--no-default-features --features aws-lc)
 
-CBINDGEN_VERSION=0.29.4
+CARGO_ABOUT_VERSION=0.9.3
+CARGO_CYCLONEDX_VERSION=0.5.9
 CARGO_FUZZ_VERSION=0.13.2
+CBINDGEN_VERSION=0.29.4
 
 say() { printf '%s\n' "$*"; }
 die() {

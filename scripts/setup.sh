@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What the tests and the checks of the source need: Debian packages, a Python environment in build/venv, cbindgen and
-# cargo-fuzz in build/tools, the servers of the tests in build/services. Looks first, installs only what is missing;
+# other commands in build/tools, the servers of the tests in build/services. Looks first, installs only what is missing;
 # nothing outside build/ but the packages.
 . "$(dirname "$0")/common.sh"
 
@@ -8,6 +8,7 @@ need_commands cargo gcc g++ cmake go node npm python3
 need_packages faketime gdb libgtest-dev librocksdb-dev libsqlite3-dev libssl-dev nlohmann-json3-dev pkg-config strace valgrind python3-venv binutils
 
 VENV=$BUILD/venv
+[ ! -L "$VENV" ] || die "$VENV is a link: what is installed there would be another tree's"
 # The mark is a copy of the requirements, so that another version is noticed.
 wanted=$(cat tests/requirements.txt tests/*/requirements.txt | grep -vE '^(#|-r|$)')
 wanted+=$(printf '\n\n' && cat tests/constraints.txt)
@@ -20,14 +21,20 @@ if [ "$wanted" != "$(cat "$VENV/installed.txt" 2>/dev/null)" ]; then
     printf '%s\n' "$wanted" >"$VENV/installed.txt"
 fi
 
-if [ "$("$BUILD/tools/bin/cbindgen" --version 2>/dev/null)" != "cbindgen $CBINDGEN_VERSION" ]; then
-    say "Installing from crates.io into build/tools: cbindgen $CBINDGEN_VERSION (about a minute)"
-    cargo install --quiet --locked --root "$BUILD/tools" --target-dir "$CARGO_TARGET_DIR/tools" "cbindgen@$CBINDGEN_VERSION"
-fi
-if [ "$("$BUILD/tools/bin/cargo-fuzz" --version 2>/dev/null)" != "cargo-fuzz $CARGO_FUZZ_VERSION" ]; then
-    say "Installing from crates.io into build/tools: cargo-fuzz $CARGO_FUZZ_VERSION (about a minute)"
-    cargo install --quiet --locked --root "$BUILD/tools" --target-dir "$CARGO_TARGET_DIR/tools" "cargo-fuzz@$CARGO_FUZZ_VERSION"
-fi
+# tool NAME VERSION ARGUMENT…: a command of crates.io's in build/tools, where that version is not there.
+tool() {
+    local name=$1 version=$2
+    shift 2
+    [ "$(cat "$BUILD/tools/$name.installed" 2>/dev/null)" = "$version" ] && [ -x "$BUILD/tools/bin/$name" ] && return
+    say "Installing from crates.io into build/tools: $name $version (about a minute)"
+    cargo install --quiet --locked --force --root "$BUILD/tools" --target-dir "$CARGO_TARGET_DIR/tools" "$@" "$name@$version"
+    printf '%s\n' "$version" >"$BUILD/tools/$name.installed"
+}
+tool cbindgen "$CBINDGEN_VERSION"
+tool cargo-fuzz "$CARGO_FUZZ_VERSION"
+# For make dist.
+tool cargo-about "$CARGO_ABOUT_VERSION" --no-default-features --features cli
+tool cargo-cyclonedx "$CARGO_CYCLONEDX_VERSION" --debug
 # What tests the package for Node, and what it needs.
 if ! cat bindings/node/package.json bindings/node/package-lock.json | cmp -s - "$BUILD/node/installed.txt"; then
     say "Installing from npm into build/node: koffi, typescript and @types/node"

@@ -5,7 +5,7 @@
 
 ALL=(rust_format c_format header schema clippy rust rust_core command install symbols version c_tests sanitizers
     valgrind packages go node cpp interop memory crash storage services stores aws outage fuzz snippets sqlite_store rocksdb reencrypt
-    demo demo_aws)
+    demo demo_aws dist)
 [ $# -gt 0 ] || set -- "${ALL[@]}"
 
 scripts/setup.sh || die "the set-up did not work, so nothing was tested"
