@@ -32,18 +32,28 @@ installed() {
 
 # What goes with every package. Only what is linked into the library: no tools, no tests, no other platform.
 notices() {
-    local features=(--features wipe-freed)
-    say "The licenses of all that is linked in, and the bill of materials"
-    cargo fetch --quiet --locked # also what other platforms link, since both tools look at all
-    "$BUILD/tools/bin/cargo-about" about generate --locked --offline --fail --config packaging/about.toml "${features[@]}" \
-        packaging/licenses.hbs --output-file "$WORK/THIRD-PARTY-LICENSES.txt"
+    local features=(--features wipe-freed) kept=$BUILD/dist_notices inputs
+    # Looking through all sources for licenses takes minutes: once for each list of dependencies.
+    inputs=$(cat Cargo.toml Cargo.lock packaging/about.toml packaging/licenses.hbs | sha256sum)
+    if [ "$inputs" != "$(cat "$kept/inputs" 2>/dev/null)" ]; then
+        say "The licenses of all that is linked in (two minutes)"
+        rm -rf "$kept"
+        mkdir -p "$kept"
+        cargo fetch --quiet --locked # also what other platforms link, since both tools look at all
+        "$BUILD/tools/bin/cargo-about" about generate --locked --offline --fail --config packaging/about.toml "${features[@]}" \
+            packaging/licenses.hbs --output-file "$kept/THIRD-PARTY-LICENSES.txt"
+        printf '%s\n' "$inputs" >"$kept/inputs"
+    fi
+    cp "$kept/THIRD-PARTY-LICENSES.txt" "$WORK"
+    say "The bill of materials"
     # It writes beside each manifest, so it gets a copy of them.
     mkdir -p "$WORK/sbom"
     git ls-files -z Cargo.toml Cargo.lock cli/Cargo.toml 'src/*' 'cli/src/*' build.rs benches examples 'tests/*.rs' 'tests/vectors/*.rs' |
         tar -c --null -T - | tar -x -C "$WORK/sbom"
     "$BUILD/tools/bin/cargo-cyclonedx" cyclonedx --manifest-path "$WORK/sbom/Cargo.toml" --format json --spec-version 1.5 \
         --target "$ARCH-unknown-linux-gnu" --no-build-deps "${features[@]}" --override-filename sbom.cdx
-    cp "$WORK/sbom/sbom.cdx.json" "$WORK/sbom.cdx.json"
+    # Where it was made is nobody's business, and would make each machine's another.
+    sed "s|file://$WORK/sbom|file:///cyborg_kms|g" "$WORK/sbom/sbom.cdx.json" >"$WORK/sbom.cdx.json"
 }
 
 # archive FOLDER FILE: a tarball of a folder, the same each time.
