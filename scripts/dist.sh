@@ -92,7 +92,7 @@ control() {
     mkdir -p "$root/DEBIAN" "$root/usr/share/doc/$1"
     sed -e "s/@VERSION@/$VERSION/; s/@ARCH@/$DEB_ARCH/; s/@DEPENDS@/$2/" \
         -e "s/@SIZE@/$(du -sk --apparent-size "$root/usr" | cut -f 1)/" "packaging/debian/$1.control" >"$root/DEBIAN/control"
-    { cat packaging/debian/copyright LICENSE && printf '\n' && cat "$WORK/THIRD-PARTY-LICENSES.txt"; } >"$root/usr/share/doc/$1/copyright"
+    cp packaging/debian/copyright "$root/usr/share/doc/$1/copyright"
     gzip -9nc packaging/debian/changelog >"$root/usr/share/doc/$1/changelog.gz"
 }
 
@@ -113,7 +113,7 @@ debs() {
     installed "$dev/usr" "lib/$MULTIARCH"
     mkdir -p "$runtime/$lib" "$runtime/usr/share/doc/libcyborg-kms0" "$WORK/shlibdeps/debian"
     mv "$dev/$lib/libcyborg_kms.so.$VERSION" "$dev/$lib/libcyborg_kms.so.0" "$runtime/$lib"
-    cp "$WORK/sbom.cdx.json" "$runtime/usr/share/doc/libcyborg-kms0"
+    cp "$WORK/sbom.cdx.json" "$WORK/THIRD-PARTY-LICENSES.txt" "$runtime/usr/share/doc/libcyborg-kms0"
     printf 'Source: cyborg-kms\nPackage: libcyborg-kms0\nArchitecture: any\n' >"$WORK/shlibdeps/debian/control"
     depends=$(cd "$WORK/shlibdeps" && dpkg-shlibdeps -O "$runtime/$lib/libcyborg_kms.so.$VERSION" | sed 's/^shlibs:Depends=//')
     control libcyborg-kms0 "$depends"
