@@ -1405,7 +1405,7 @@ void cyborg_kms_reply_bytes(cyborg_kms_reply *reply,
 // Answers with a failure and takes the reply over.
 //
 // `status`: what the call returns; `OK` or an unknown number is `INTERNAL`. `provider_code`, `message`: copied, may
-// be NULL; never put a secret into them. NULL reply: nothing. Any thread.
+// be NULL, shown with U+FFFD for what is no UTF-8; never put a secret into them. NULL reply: nothing. Any thread.
 //
 // Pointers:
 // `reply` is NULL or a reply that has not been answered or freed; the texts are NULL or NUL-terminated.

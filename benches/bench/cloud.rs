@@ -42,56 +42,85 @@ fn engine(server: &Canned, ttl: &str) -> Engine {
     ))
 }
 
-/// Opening an index that is not cached: its record is in memory, so this is one unwrap and what hangs on it.
+/// What goes through the KMS: the check of a slot, which is a wrap and an unwrap and nothing else, and the opening of an
+/// index that is not cached. Its record is in memory, so this is one unwrap, and what is read, derived and checked with it.
 fn unwraps(report: &mut Report, server: &Canned, runtime: &tokio::runtime::Runtime) {
     let engine = engine(server, "0");
     let names: Vec<CString> = (0..64).map(|number| text(&format!("index {number}"))).collect();
     for name in &names {
         engine.create_index(name, c"prod");
     }
-    let config = aws_sdk_kms::Config::builder()
-        .behavior_version(BehaviorVersion::v2026_01_12())
-        .region(Region::new("us-east-1"))
-        .credentials_provider(Credentials::new("test", "test", None, None, "bench"))
-        .endpoint_url(&server.url)
-        .retry_config(RetryConfig::disabled())
-        .http_client(
-            aws_smithy_http_client::Builder::new()
-                .tls_provider(aws_smithy_http_client::tls::Provider::Rustls(
-                    aws_smithy_http_client::tls::rustls_provider::CryptoMode::AwsLc,
-                ))
-                .build_https(),
-        )
-        .build();
-    let client = aws_sdk_kms::Client::from_conf(config);
+    let client = sdk(server);
     let (client, names, engine) = (&client, &names, &engine);
-    let sdk = |_: usize| {
-        move || {
-            let request = client
-                .decrypt()
-                .key_id("alias/bench")
-                .ciphertext_blob(Bytes::new(vec![0; 32]))
-                .encryption_context("cyborg_kms:index", "index 0");
-            runtime.block_on(request.send()).expect("an answer");
-        }
+    let encrypt = || {
+        let request = client
+            .encrypt()
+            .key_id("alias/bench")
+            .plaintext(Bytes::new(vec![0; 32]))
+            .encryption_context("cyborg_kms:index", "index 0");
+        runtime.block_on(request.send()).expect("an answer");
     };
-    let ours = |number: usize| move || drop(engine.open_index(&names[number]));
+    let decrypt = || {
+        let request = client
+            .decrypt()
+            .key_id("alias/bench")
+            .ciphertext_blob(Bytes::new(vec![0; 32]))
+            .encryption_context("cyborg_kms:index", "index 0");
+        runtime.block_on(request.send()).expect("an answer");
+    };
     for callers in [1, 8, 64] {
-        let rounds: Vec<(f64, f64)> = (0..ROUNDS)
-            .map(|_| (1e9 / rate(callers, ROUND, &sdk), 1e9 / rate(callers, ROUND, &ours)))
-            .collect();
-        let pair = Pair::of(&rounds);
-        let work = format!("unwrap by AWS KMS, {callers} callers: the SDK alone");
+        let pair = by_turns(
+            callers,
+            |_| {
+                || {
+                    encrypt();
+                    decrypt();
+                }
+            },
+            |_| || engine.check(c"prod"),
+        );
+        let work = format!("wrap and unwrap by AWS KMS (engine_check), {callers} callers: the SDK alone");
+        report.time(&work, pair.limit, pair.ours, pair.ratio, Asked::TimesLimit(1.1));
+        let pair = by_turns(callers, |_| decrypt, |number| move || drop(engine.open_index(&names[number])));
+        let work = format!("open an index that is not cached, {callers} callers: the SDK's unwrap alone");
         report.time(&work, pair.limit, pair.ours, pair.ratio, Asked::TimesLimit(1.1));
         // What is asked of the peer is for 1 and 8.
         if let Some(times) =
             [(1, 5.0), (8, 15.0)].iter().find(|(of, _)| *of == callers).map(|(_, times)| times)
         {
             let boto3 = 1e9 / boto3(server, callers);
-            let work = format!("unwrap by AWS KMS, {callers} callers: boto3");
+            let work = format!("open an index that is not cached, {callers} callers: boto3's unwrap alone");
             report.time(&work, boto3, pair.ours, pair.ours / boto3, Asked::TimesLimit(1.0 / times));
         }
     }
+}
+
+fn sdk(server: &Canned) -> aws_sdk_kms::Client {
+    let https = aws_smithy_http_client::Builder::new()
+        .tls_provider(aws_smithy_http_client::tls::Provider::Rustls(
+            aws_smithy_http_client::tls::rustls_provider::CryptoMode::AwsLc,
+        ))
+        .build_https();
+    let config = aws_sdk_kms::Config::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .region(Region::new("us-east-1"))
+        .credentials_provider(Credentials::new("test", "test", None, None, "bench"))
+        .endpoint_url(&server.url)
+        .retry_config(RetryConfig::disabled())
+        .http_client(https);
+    aws_sdk_kms::Client::from_conf(config.build())
+}
+
+/// The time of one call of so many callers together, limit and ours by turns.
+fn by_turns<L: FnMut(), O: FnMut()>(
+    callers: usize,
+    limit: impl Fn(usize) -> L + Sync,
+    ours: impl Fn(usize) -> O + Sync,
+) -> Pair {
+    let rounds: Vec<(f64, f64)> = (0..ROUNDS)
+        .map(|_| (1e9 / rate(callers, ROUND, &limit), 1e9 / rate(callers, ROUND, &ours)))
+        .collect();
+    Pair::of(&rounds)
 }
 
 /// Calls a second.

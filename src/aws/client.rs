@@ -38,7 +38,7 @@ impl<C: Clone + Send + Sync> Clients<C> {
         F: Future<Output = Result<T>> + Send,
     {
         let cell = self.made.get(|| Ok(OnceCell::new()))?;
-        self.network.run(call, what, async {
+        self.network.run(call, what, || async {
             let make = async || {
                 let http = self.http.get(|| Ok(HttpClients::default()))?.get(&self.access)?;
                 sdk_config(&self.access, http).await.map(|config| make(&config))

@@ -98,9 +98,9 @@ impl std::fmt::Debug for Access {
 /// The SDK's configuration: region, credentials (cached, and refreshed in time), time-outs, and no retries: those are
 /// `provider::with_retries`' alone. Asks the network where the region or the credentials come from there.
 pub async fn sdk_config(access: &Access, http: SharedHttpClient) -> Result<SdkConfig> {
+    // No read_timeout beside it: it would be the same time once more, and each is a timer that callers contend for.
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(access.connect_timeout)
-        .read_timeout(access.request_timeout)
         .operation_attempt_timeout(access.request_timeout)
         .build();
     // Credentials have a time-out of their own (`Lasting`), which says what it is.

@@ -76,11 +76,11 @@ fn no_answer() -> Error {
 /// An answer that is none: half of one, or a page of some proxy's.
 fn broken_answer(answer: &HttpResponse, cause: &str) -> Error {
     let status = answer.status().as_u16();
-    let request_id = answer.request_id().unwrap_or_default();
+    let request_id = answer.request_id();
     let meaning = if answer.status().is_success() {
         Status::KmsUnavailable
     } else {
-        refusal::of_http_status(status).status
+        refusal::of_http_status(status, request_id.is_some()).status
     };
     fail!(
         KmsUnavailable,
@@ -88,7 +88,7 @@ fn broken_answer(answer: &HttpResponse, cause: &str) -> Error {
         cause
     )
     .with_status(meaning)
-    .with_provider(format!("HTTP {status}"), request_id)
+    .with_provider(format!("HTTP {status}"), request_id.unwrap_or_default())
     .with_retry_after_ms(retry_after_ms(answer))
 }
 
@@ -103,10 +103,13 @@ fn refused<E: ProvideErrorMetadata>(error: &E, answer: Option<&HttpResponse>) ->
         let advice = "check endpoint, and who answers there";
         return fail!(Corrupt, "AWS answered with success and with garbage (HTTP {http_status}); {advice}");
     }
-    let Refusal { status, advice } = refusal_of(code, message, http_status);
-    let shown = if code.is_empty() { format!("HTTP {http_status}") } else { code.to_owned() };
     let request_id = answer.and_then(RequestId::request_id).or_else(|| error.meta().request_id());
-    let mut refused = fail!(Internal, "AWS refused: {shown}: {}; {advice}", without_secrets(message))
+    let is_aws = !code.is_empty() || request_id.is_some();
+    let Refusal { status, advice } =
+        refusal_of(code, message).unwrap_or_else(|| refusal::of_http_status(http_status, is_aws));
+    let who = if is_aws { "AWS refused" } else { "the answer is not AWS's" };
+    let shown = if code.is_empty() { format!("HTTP {http_status}") } else { code.to_owned() };
+    let mut refused = fail!(Internal, "{who}: {shown}: {}; {advice}", without_secrets(message))
         .with_status(status)
         .with_provider(shown.clone(), request_id.unwrap_or_default())
         .with_retry_after_ms(answer.map_or(0, retry_after_ms));
@@ -120,18 +123,18 @@ fn refused<E: ProvideErrorMetadata>(error: &E, answer: Option<&HttpResponse>) ->
     refused
 }
 
-fn refusal_of(code: &str, message: &str, http_status: u16) -> Refusal {
+fn refusal_of(code: &str, message: &str) -> Option<Refusal> {
     // Secrets Manager has one code for much.
     if code == "InvalidRequestException" {
         let is_deleted = message.contains("deletion") || message.contains("deleted");
         let advice = "the secret is to be deleted: restore it (aws secretsmanager restore-secret)";
-        return if is_deleted {
+        return Some(if is_deleted {
             Refusal { status: Status::KeyDisabled, advice }
         } else {
             Refusal { status: Status::Config, advice: "check key_id, the name or ARN of the secret" }
-        };
+        });
     }
-    refusal::of_code(code).unwrap_or_else(|| refusal::of_http_status(http_status))
+    refusal::of_code(code)
 }
 
 /// Why there are no credentials to ask with.

@@ -17,6 +17,7 @@ const EXPIRED: &str = "the credentials have expired: renew them (a new session t
 const SIGNATURE: &str = "the signature was refused: check the secret access key, and this machine's clock";
 const NO_KEY: &str = "check key_id and region: the key or secret must exist in that account and region";
 const ADDRESS: &str = "check key_id and endpoint";
+const NOT_AWS: &str = "check endpoint and proxy, and what stands on the way to AWS";
 const LATER: &str = "AWS has a fault of its own: try again";
 const SLOWER: &str = "AWS asks for fewer requests: try again later, or have the quota raised";
 
@@ -119,12 +120,14 @@ pub(super) fn of_code(code: &str) -> Option<Refusal> {
     Some(Refusal { status, advice })
 }
 
-/// What an HTTP status means where the code says nothing.
-pub(super) fn of_http_status(status: u16) -> Refusal {
+/// What an HTTP status means where the code says nothing. An answer that `is_aws` has AWS's request id; without one it is
+/// that of a proxy or a firewall on the way, which tells nothing of the key.
+pub(super) fn of_http_status(status: u16, is_aws: bool) -> Refusal {
     let (status, advice) = match status {
-        401 | 403 => (Status::AccessDenied, DENIED),
         408 | 500..=599 => (Status::KmsUnavailable, LATER),
         429 => (Status::Throttled, SLOWER),
+        _ if !is_aws => (Status::KmsUnavailable, NOT_AWS),
+        401 | 403 => (Status::AccessDenied, DENIED),
         _ => (Status::Config, ADDRESS),
     };
     Refusal { status, advice }
@@ -171,9 +174,16 @@ mod tests {
     #[test]
     fn an_http_status_alone_is_never_damage() {
         for number in 0..=u16::MAX {
-            let status = of_http_status(number).status;
+            let status = of_http_status(number, true).status;
             assert!(!matches!(status, Status::Corrupt | Status::AuthenticationFailed | Status::KeyDisabled));
             assert_eq!(status.is_retryable(), matches!(number, 408 | 429 | 500..=599), "{number}");
+        }
+    }
+
+    #[test]
+    fn an_answer_that_is_not_aws_s_tells_nothing_of_the_key() {
+        for number in 0..=u16::MAX {
+            assert!(of_http_status(number, false).status.is_retryable(), "{number}");
         }
     }
 

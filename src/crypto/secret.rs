@@ -5,11 +5,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use subtle::ConstantTimeEq;
-use zeroize::Zeroize;
 
 pub use super::arena::{Arena, Locked};
 use super::arena::{Slot, class_of};
 use crate::error::{Result, fail};
+use crate::sys::erase::erase_below;
 use crate::sys::registers::clear_vectors;
 
 /// Bytes in each key.
@@ -88,11 +88,9 @@ pub fn random(out: &mut [u8]) -> Result<()> {
 
 /// Wipes what functions that just returned left on the stack and in the vector registers: libraries that return
 /// keys and states by value can't wipe the copies that the compiler made of them. For the paths that are not hot.
-#[inline(never)]
 pub(super) fn burn_stack() {
     // As deep as HKDF and AES-GCM go: tests/memory.py finds what is left with half of this.
-    let mut below = [0u64; 2048];
-    below.zeroize();
+    erase_below::<{ 16 * 1024 }>();
     clear_vectors();
 }
 

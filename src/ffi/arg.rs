@@ -1,5 +1,6 @@
 //! What comes in from C, checked.
 
+use std::borrow::Cow;
 use std::ffi::{CStr, c_char};
 use std::mem::MaybeUninit;
 
@@ -54,6 +55,15 @@ pub(super) unsafe fn optional_text<'a>(text: *const c_char, name: &str) -> Resul
     // SAFETY: not NULL, and NUL-terminated as the caller promises.
     let text = unsafe { CStr::from_ptr(text) };
     text.to_str().map(Some).map_err(|_| fail!(InvalidArgument, "{name} is not UTF-8"))
+}
+
+/// A text that is only shown, or NULL: what is no UTF-8 in it becomes U+FFFD.
+///
+/// # Safety
+/// As for [`text`].
+pub(super) unsafe fn shown_text<'a>(text: *const c_char) -> Option<Cow<'a, str>> {
+    // SAFETY: not NULL, and NUL-terminated as the caller promises.
+    (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) }.to_string_lossy())
 }
 
 /// Bytes; NULL only where there are none.

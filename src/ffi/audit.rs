@@ -102,8 +102,10 @@ pub unsafe extern "C" fn cyborg_kms_audit_verify(
                 arg::handle_place(out_json, "out_json")?;
             }
             let path = Path::new(arg::text(path, "path")?);
+            // An empty key that is there is a wrong one: without its MACs a forged log would pass.
+            let has_key = !key.is_null() || key_len != 0;
             let key = arg::bytes(key, key_len, "key")?;
-            let key = (!key.is_empty()).then(|| Arena::new(false).key_from(key)).transpose()?;
+            let key = has_key.then(|| Arena::new(false).key_from(key)).transpose()?;
             let head = arg::optional_text(head_json, "head_json")?.map(Head::from_json).transpose()?;
             let report = audit::verify(path, key.as_ref(), head.as_ref())?;
             if let Some(place) = out_json.as_mut() {

@@ -5,7 +5,7 @@ use std::ffi::c_char;
 use super::arg;
 use super::handle::Owned;
 use super::status::{cyborg_kms_status, guard_value};
-use crate::error::{Error, Result, Status, fail};
+use crate::error::{Error, Status, fail};
 use crate::reply::Reply;
 
 /// What a callback answers through: once, from any thread, at once or later. Freed without an answer, that call
@@ -48,7 +48,7 @@ pub unsafe extern "C" fn cyborg_kms_reply_bytes(
 /// Answers with a failure and takes the reply over.
 ///
 /// `status`: what the call returns; `OK` or an unknown number is `INTERNAL`. `provider_code`, `message`: copied, may
-/// be NULL; never put a secret into them. NULL reply: nothing. Any thread.
+/// be NULL, shown with U+FFFD for what is no UTF-8; never put a secret into them. NULL reply: nothing. Any thread.
 ///
 /// # Safety
 /// `reply` is NULL or a reply that has not been answered or freed; the texts are NULL or NUL-terminated.
@@ -63,32 +63,22 @@ pub unsafe extern "C" fn cyborg_kms_reply_error(
         // SAFETY: as the caller promises.
         let Some(reply) = (unsafe { cyborg_kms_reply::take(reply) }) else { return };
         // SAFETY: as the caller promises.
-        let error = unsafe { failure(status, provider_code, message) }.unwrap_or_else(|error| error);
-        reply.error(error);
+        reply.error(unsafe { failure(status, provider_code, message) });
     });
 }
 
 /// # Safety
 /// The texts are NULL or NUL-terminated.
-unsafe fn failure(
-    status: cyborg_kms_status,
-    provider_code: *const c_char,
-    message: *const c_char,
-) -> Result<Error> {
+unsafe fn failure(status: cyborg_kms_status, provider_code: *const c_char, message: *const c_char) -> Error {
     // SAFETY: as the caller promises.
-    let (code, message) = unsafe {
-        (
-            arg::optional_text(provider_code, "the reply's provider_code")?.unwrap_or_default(),
-            arg::optional_text(message, "the reply's message")?.unwrap_or("the callback gave no message"),
-        )
-    };
-    let status = match Status::from_number(status) {
+    let (code, message) = unsafe { (arg::shown_text(provider_code), arg::shown_text(message)) };
+    let message = message.unwrap_or("the callback gave no message".into());
+    match Status::from_number(status) {
         None | Some(Status::Ok) => {
-            return Ok(fail!(Internal, "the callback answered with a failure of status {status}: {message}"));
+            fail!(Internal, "the callback answered with a failure of status {status}: {message}")
         }
-        Some(status) => status,
-    };
-    Ok(Error::new(status, message).with_provider(code, ""))
+        Some(status) => Error::new(status, message).with_provider(code.unwrap_or_default(), ""),
+    }
 }
 
 /// Frees a reply without an answer: `INTERNAL` for the call. NULL does nothing. Any thread.

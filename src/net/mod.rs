@@ -16,6 +16,10 @@ use crate::error::{Result, fail};
 use crate::runtime::{adopt_thread, is_library_thread};
 use crate::sys::{fork, signal, stack};
 
+/// The stack that a request is given: an SDK's first one takes 80 KiB of it, where it is optimised, and more where a role's
+/// credentials are fetched within it.
+const ROOM: usize = if cfg!(debug_assertions) { 1024 * 1024 } else { 512 * 1024 };
+const STACK: usize = 2 * ROOM;
 /// How long the end of a network waits for a name that is just being looked up.
 const LAST_WAIT: Duration = Duration::from_secs(1);
 
@@ -33,33 +37,19 @@ struct Started {
 }
 
 impl Network {
-    /// Runs a request until it ends or the call does: `TIMEOUT` or `CANCELLED`, with `what` in front.
-    pub fn run<T: Send>(
-        &self,
-        call: &Call,
-        what: &str,
-        request: impl Future<Output = Result<T>> + Send,
-    ) -> Result<T> {
+    /// Runs a request until it ends or the call does: `TIMEOUT` or `CANCELLED`, with `what` in front. `request` begins it
+    /// where it runs: an SDK's are too large to be passed around on the caller's stack.
+    pub fn run<T, F>(&self, call: &Call, what: &str, request: impl FnOnce() -> F + Send) -> Result<T>
+    where
+        T: Send,
+        F: Future<Output = Result<T>> + Send,
+    {
         call.check(what)?;
         let handle = self.handle()?;
-        let limited = polled::signals_blocked(until_the_end_of(call, what, request));
-        if tokio::runtime::Handle::try_current().is_ok() && !is_library_thread() {
-            // A Rust program's own asynchronous thread: tokio would refuse to wait on it.
-            return std::thread::scope(|scope| {
-                let started = {
-                    let _blocked = signal::block_all();
-                    let thread = std::thread::Builder::new().name("cyborg-kms-call".to_owned());
-                    thread.spawn_scoped(scope, || wait(&handle, limited))
-                };
-                match started {
-                    Ok(waiting) => waiting.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-                    Err(error) => {
-                        Err(fail!(Internal, "no thread could be started ({error}): raise ulimit -u"))
-                    }
-                }
-            });
-        }
-        wait(&handle, limited)
+        let wait = || wait(&handle, call, what, request);
+        // A Rust program's own asynchronous thread, on which tokio would refuse to wait.
+        let is_asynchronous = tokio::runtime::Handle::try_current().is_ok() && !is_library_thread();
+        if is_asynchronous || !stack::has_room(ROOM) { on_another_thread(wait) } else { wait() }
     }
 
     fn handle(&self) -> Result<tokio::runtime::Handle> {
@@ -109,10 +99,48 @@ fn build() -> Result<tokio::runtime::Runtime> {
         })
 }
 
-fn wait<T>(handle: &tokio::runtime::Handle, request: impl Future<Output = T>) -> T {
-    let result = handle.block_on(request);
+fn wait<T, F>(
+    handle: &tokio::runtime::Handle,
+    call: &Call,
+    what: &str,
+    request: impl FnOnce() -> F,
+) -> Result<T>
+where
+    F: Future<Output = Result<T>>,
+{
+    let result = ask(handle, call, what, request);
     stack::wipe();
     result
+}
+
+/// In a frame of its own, which is wiped with all below it. The request is on the heap, whose wiping is the allocator's.
+#[inline(never)]
+fn ask<T, F>(
+    handle: &tokio::runtime::Handle,
+    call: &Call,
+    what: &str,
+    request: impl FnOnce() -> F,
+) -> Result<T>
+where
+    F: Future<Output = Result<T>>,
+{
+    let mut request = Box::pin(request());
+    handle.block_on(polled::signals_blocked(until_the_end_of(call, what, request.as_mut())))
+}
+
+/// Does it on a thread of its own, and waits for that: hosts have threads and coroutines with small stacks.
+fn on_another_thread<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    std::thread::scope(|scope| {
+        let started = {
+            let _blocked = signal::block_all();
+            let thread = std::thread::Builder::new().name("cyborg-kms-call".to_owned()).stack_size(STACK);
+            thread.spawn_scoped(scope, work)
+        };
+        match started {
+            Ok(waiting) => waiting.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            Err(error) => Err(fail!(Internal, "no thread could be started ({error}): raise ulimit -u")),
+        }
+    })
 }
 
 async fn until_the_end_of<T>(call: &Call, what: &str, request: impl Future<Output = Result<T>>) -> Result<T> {
@@ -166,33 +194,48 @@ mod tests {
     fn a_request_ends_with_its_call() {
         let network = Network::default();
         let brief = Call::unbounded().within(Duration::from_millis(5));
-        assert_eq!(network.run(&brief, "test", never()).unwrap_err().status(), Status::Timeout);
+        assert_eq!(network.run(&brief, "test", never).unwrap_err().status(), Status::Timeout);
 
         let token = CancelToken::default();
         let call = Call::unbounded().cancelled_by(&token);
         std::thread::scope(|scope| {
-            let waiting = scope.spawn(|| network.run(&call, "test", never()).unwrap_err().status());
+            let waiting = scope.spawn(|| network.run(&call, "test", never).unwrap_err().status());
             token.cancel();
             assert_eq!(waiting.join().unwrap(), Status::Cancelled);
         });
-        assert_eq!(network.run(&Call::unbounded(), "test", async { Ok(7) }).unwrap(), 7);
+        assert_eq!(network.run(&Call::unbounded(), "test", || async { Ok(7) }).unwrap(), 7);
     }
 
     #[test]
     fn it_serves_asynchronous_programs_too() {
         let network = Network::default();
         let program = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let answer = program.block_on(async { network.run(&Call::unbounded(), "test", async { Ok(7) }) });
+        let answer = program.block_on(async { network.run(&Call::unbounded(), "test", || async { Ok(7) }) });
         assert_eq!(answer.unwrap(), 7);
         program.block_on(async move { drop(network) });
     }
 
     #[test]
+    fn it_serves_threads_with_small_stacks() {
+        #[inline(never)]
+        fn much_of_the_stack() -> usize {
+            std::hint::black_box([1_u8; ROOM / 2]).iter().map(|byte| usize::from(*byte)).sum()
+        }
+        let network = Network::default();
+        let small = std::thread::Builder::new().stack_size(128 * 1024);
+        let answer = std::thread::scope(|scope| {
+            let ask = || network.run(&Call::unbounded(), "test", || async { Ok(much_of_the_stack()) });
+            small.spawn_scoped(scope, ask).unwrap().join().unwrap()
+        });
+        assert_eq!(answer.unwrap(), ROOM / 2);
+    }
+
+    #[test]
     fn a_child_starts_its_own() {
         let network = Network::default();
-        network.run(&Call::unbounded(), "test", async { Ok(()) }).unwrap();
+        network.run(&Call::unbounded(), "test", || async { Ok(()) }).unwrap();
         let code = crate::sys::fork::testing::fork(|| {
-            let slept = async {
+            let slept = || async {
                 tokio::time::sleep(Duration::from_millis(1)).await;
                 Ok(())
             };

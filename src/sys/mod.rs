@@ -5,6 +5,7 @@
 pub mod aead;
 pub mod allocator;
 pub mod clock;
+pub mod erase;
 #[cfg(all(feature = "s3", target_os = "linux"))]
 mod exports;
 pub mod fork;

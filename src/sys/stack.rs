@@ -4,9 +4,10 @@ use std::cell::Cell;
 use std::hint::black_box;
 use std::mem::MaybeUninit;
 
-use zeroize::Zeroize;
+use super::erase::erase;
 
-/// As deep as a request of an SDK goes; without optimisation its frames are several times as large.
+/// Deeper than a request of an SDK goes (60 KiB, the first one 80); without optimisation its frames are several times as
+/// large.
 const DEPTH: usize = if cfg!(debug_assertions) { 512 * 1024 } else { 128 * 1024 };
 /// Left alone at the stack's end.
 const MARGIN: usize = 16 * 1024;
@@ -26,15 +27,23 @@ pub fn wipe() {
 /// Block by block; how much of the stack each takes is the compiler's choice, so each looks where it is.
 #[inline(never)]
 fn wipe_down_to(end: usize) {
-    let mut block = [0; BLOCK];
-    if address(&block[0]) > end.saturating_add(2 * BLOCK) {
+    let mut block = [MaybeUninit::uninit(); BLOCK];
+    if address(&block) > end.saturating_add(2 * BLOCK) {
         wipe_down_to(black_box(end));
     }
-    block.zeroize();
-    black_box(&mut block);
+    erase(&mut block);
 }
 
-fn address(local: &u8) -> usize {
+/// Whether the calling thread's stack has so many bytes left below the caller. Not where it is another than the thread's
+/// own, such as a coroutine's, of which nobody knows.
+#[inline(never)]
+pub fn has_room(bytes: usize) -> bool {
+    let local = 0;
+    let here = address(&local);
+    end_of_stack(here).is_some_and(|end| here.saturating_sub(end) >= bytes)
+}
+
+fn address<T>(local: &T) -> usize {
     std::ptr::from_ref(black_box(local)).addr()
 }
 
@@ -94,6 +103,17 @@ mod tests {
         assert!(count(place) > BLOCK, "nothing was left, so nothing is shown");
         wipe();
         assert!(count(place) < 100, "{} bytes are still there", count(place));
+    }
+
+    #[test]
+    fn room_is_what_the_thread_was_given() {
+        let room = |kib: usize, bytes: usize| {
+            let thread = std::thread::Builder::new().stack_size(kib * 1024);
+            thread.spawn(move || has_room(bytes)).unwrap().join().unwrap()
+        };
+        assert!(room(1024, 512 * 1024));
+        assert!(!room(256, 512 * 1024));
+        assert!(!room(64, 256 * 1024));
     }
 
     #[test]

@@ -188,6 +188,7 @@ static void refusals(void) {
     CHECK(json == NULL);
     CHECK_STATUS(NOT_FOUND, cyborg_kms_audit_head("/tmp/no audit log", &json, &error));
     CHECK_STATUS(STORAGE, cyborg_kms_audit_head("/no/such/folder/audit.log", &json, &error));
+    CHECK_STATUS(INVALID_ARGUMENT, cyborg_kms_audit_verify(log_path, key, 0, NULL, &json, &error));
     CHECK_STATUS(INVALID_ARGUMENT, cyborg_kms_audit_verify(log_path, key, 31, NULL, &json, &error));
     CHECK_STATUS(INVALID_ARGUMENT, cyborg_kms_audit_verify(log_path, key, 32, "{}", &json, &error));
 }

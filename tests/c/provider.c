@@ -17,6 +17,7 @@ typedef enum {
     LONG_KEY,
     OTHER_KEY,
     REFUSE,
+    REFUSE_IN_LATIN1,
     NONSENSE_STATUS
 } behaviour;
 
@@ -80,6 +81,10 @@ static void answer(fake_kms *kms, behaviour how, const uint8_t *input, size_t le
         break;
     case REFUSE:
         cyborg_kms_reply_error(reply, CYBORG_KMS_KEY_DISABLED, "DisabledException", "the key is disabled");
+        break;
+    case REFUSE_IN_LATIN1:
+        cyborg_kms_reply_error(reply, CYBORG_KMS_KEY_DISABLED, "gesperrt \xfc",
+                               "der Schl\xfcssel ist gesperrt");
         break;
     case NONSENSE_STATUS:
         cyborg_kms_reply_error(reply, 12345, NULL, NULL);
@@ -255,6 +260,7 @@ int main(void) {
     bad_answers("long key", LONG_KEY, CYBORG_KMS_CORRUPT);
     bad_answers("other key", OTHER_KEY, CYBORG_KMS_CORRUPT);
     bad_answers("refuse", REFUSE, CYBORG_KMS_KEY_DISABLED);
+    bad_answers("latin1", REFUSE_IN_LATIN1, CYBORG_KMS_KEY_DISABLED);
     bad_answers("nonsense", NONSENSE_STATUS, CYBORG_KMS_INTERNAL);
     registering();
     return check_result("provider");

@@ -180,6 +180,7 @@ def test_an_answer_after_the_deadline_is_dropped(place):
 
 
 def test_pages_that_say_nothing(place):
+    """A proxy's own page, whatever its status, tells nothing of the key; with AWS's request id it is AWS's answer."""
     proxy, ours, _ = behind(place, max_retries=0)
     for number, status in (
         (400, "CONFIG"),
@@ -191,16 +192,18 @@ def test_pages_that_say_nothing(place):
         (502, "KMS_UNAVAILABLE"),
         (503, "KMS_UNAVAILABLE"),
     ):
-        page = faults.answer(number, b"<html>a proxy's own page</html>", {"Content-Type": "text/html"})
-        error = fails(proxy, ours, page, status, code=f"HTTP {number}")
-        assert f"HTTP {number}" in error.message, error.message
+        html = {"Content-Type": "text/html"}
+        for headers, meaning in ((html, "KMS_UNAVAILABLE"), (html | {"x-amzn-RequestId": "id-7"}, status)):
+            page = faults.answer(number, b"<html>a page</html>", headers)
+            error = fails(proxy, ours, page, meaning, code=f"HTTP {number}")
+            assert f"HTTP {number}" in error.message, error.message
 
 
 def test_a_redirect_is_not_followed(place):
     """It would carry the request, with its signature, to whoever the answer names."""
     proxy, ours, _ = behind(place, max_retries=0)
     other = place.proxy(place.moto)
-    fails(proxy, ours, faults.answer(307, b"", {"Location": other.url + "/"}), "CONFIG", code="HTTP 307")
+    fails(proxy, ours, faults.answer(307, b"", {"Location": other.url + "/"}), "KMS_UNAVAILABLE", code="HTTP 307")
     assert other.count() == 0
 
 

@@ -49,6 +49,27 @@ print("nothing was paid")
 """
 
 
+# A stack that ends takes the process with it, so this is one of its own.
+SMALL = """
+import sys, threading
+from tests.python.cyborg_kms import Engine
+
+def work():
+    with Engine.open(sys.argv[1]) as engine:
+        for kms_name in ("remote", "secret"):
+            engine.create_index(kms_name, kms_name).__exit__()
+            engine.evict()
+            with engine.open_index(kms_name) as index:
+                index.decrypt(index.encrypt(b"a page"))
+
+threading.stack_size(int(sys.argv[2]) * 1024)
+thread = threading.Thread(target=work)
+thread.start()
+thread.join()
+print("it has room")
+"""
+
+
 def run(program, *arguments):
     """A program that has the library, in a process of its own."""
     command = [sys.executable, "-c", program, *arguments]
@@ -63,6 +84,15 @@ def test_nothing_is_paid_before_the_first_call(place):
     remote = slot(place.moto, "aws-kms", new_key(place.moto))
     secret = slot(place.moto, "aws", "secret")
     assert "nothing was paid" in run(IDLE, configuration(local=local, remote=remote, secret=secret))
+
+
+def test_threads_with_small_stacks_have_room_for_a_request(place):
+    use(place, place.moto)
+    secret = place.name("secret")
+    place.moto.client("secretsmanager").create_secret(Name=secret, SecretBinary=os.urandom(32))
+    remote, named = slot(place.moto, "aws-kms", new_key(place.moto)), slot(place.moto, "aws", secret)
+    for kib in (192, 256, 512):
+        assert "it has room" in run(SMALL, configuration(remote=remote, secret=named), str(kib))
 
 
 def forked(child):

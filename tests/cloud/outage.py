@@ -21,6 +21,7 @@ SILENCES = {
     "503": (faults.kms_error(503, "ServiceUnavailable"), "KMS_UNAVAILABLE"),
     "throttles": (faults.throttled(), "THROTTLED"),
     "429": (faults.too_many(), "THROTTLED"),
+    "a firewall's page": (faults.answer(403, b"<html>blocked</html>", {"Content-Type": "text/html"}), "KMS_UNAVAILABLE"),
 }
 DENIED = faults.kms_error(400, "AccessDeniedException")
 # A KMS that hangs is given up after this, where it is not the point that it hangs for ever.

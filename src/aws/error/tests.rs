@@ -90,13 +90,28 @@ fn an_address_of_the_callers_that_is_wrong_is_the_configurations() {
 
 #[test]
 fn a_broken_answer_is_as_its_status_says() {
-    for (number, status) in
-        [(200, Status::KmsUnavailable), (403, Status::AccessDenied), (429, Status::Throttled)]
-    {
-        let failed: Failed = SdkError::response_error("half", answer(number, &[("retry-after", "3")]));
+    const ID: (&str, &str) = ("x-amzn-requestid", "id-7");
+    const NONE: (&str, &str) = ("via", "a proxy");
+    for (number, id, status) in [
+        (200, ID, Status::KmsUnavailable),
+        (403, ID, Status::AccessDenied),
+        (403, NONE, Status::KmsUnavailable),
+        (429, NONE, Status::Throttled),
+    ] {
+        let failed: Failed = SdkError::response_error("half", answer(number, &[("retry-after", "3"), id]));
         let error = error(ASKED, failed);
         assert_eq!((error.status(), error.retry_after_ms()), (status, 3000), "{number}");
     }
+}
+
+#[test]
+fn a_refusal_without_code_counts_if_it_is_aws_s() {
+    let of = |headers: &[_]| error(ASKED, service_error("", "", answer(403, headers)));
+    let refused = of(&[("x-amzn-requestid", "id-7")]);
+    assert_eq!((refused.status(), refused.request_id()), (Status::AccessDenied, "id-7"));
+    let on_the_way = of(&[]);
+    assert_eq!((on_the_way.status(), on_the_way.provider_code()), (Status::KmsUnavailable, "HTTP 403"));
+    assert!(on_the_way.message().contains("not AWS's"), "{on_the_way}");
 }
 
 #[test]

@@ -28,7 +28,7 @@ impl ObjectStore {
             return Ok(Arc::clone(clients));
         }
         let connect = || async { Clients::connect(&self.address).await.map(Arc::new) };
-        let made = async { cell.get_or_try_init(connect).await.cloned() };
+        let made = || async { cell.get_or_try_init(connect).await.cloned() };
         self.network.run(call, "finding the store's credentials", made)
     }
 
@@ -40,7 +40,7 @@ impl ObjectStore {
         requests: impl Future<Output = object_store::Result<T>> + Send,
     ) -> Result<Outcome<T>> {
         let watch = Watch::new(&self.address);
-        let watched = async { Ok(watch.over(requests).await) };
+        let watched = || async { Ok(watch.over(requests).await) };
         match self.network.run(call, what, watched) {
             Ok(Ok(done)) => Ok(Ok(done)),
             Ok(Err(error)) => Ok(Err((error, watch.seen()))),

@@ -9,16 +9,6 @@
 
 namespace cyborg_kms {
 
-namespace detail {
-/* A text for people as the library takes it: it refuses one that is no UTF-8, and the status with it. */
-inline Text shown(const char *text) noexcept {
-    const BlobHandle probe(cyborg_kms_blob_new());
-    return cyborg_kms_blob_set_kms_name(probe.get(), text, nullptr) == CYBORG_KMS_OK
-               ? text
-               : "a callback gave a text that is no UTF-8";
-}
-} // namespace detail
-
 /* Answered once, from any thread, at once or later; a second answer is passed over. Destroyed without an
  * answer it is INTERNAL for the call. Move-only. */
 class Reply {
@@ -32,7 +22,8 @@ class Reply {
     }
     /* Answers where no bytes are due: after a put with the new revision, after a remove or a list without. */
     void done(std::uint64_t revision = 0) noexcept { bytes({}, revision); }
-    /* Answers with a failure. Never put a secret into its texts. */
+    /* Answers with a failure. Never put a secret into its texts; what is no UTF-8 in them is shown as U+FFFD.
+     */
     void error(Status status, Text message, Text provider_code = "") noexcept {
         cyborg_kms_reply_error(handle_.release(), static_cast<cyborg_kms_status>(status),
                                provider_code.c_str(), message.c_str());
@@ -42,10 +33,9 @@ class Reply {
         try {
             std::rethrow_exception(thrown);
         } catch (const Error &failed) {
-            error(failed.status(), detail::shown(failed.message().c_str()),
-                  detail::shown(failed.provider_code().c_str()));
+            error(failed.status(), failed.message(), failed.provider_code());
         } catch (const std::exception &failed) {
-            error(Status::internal, detail::shown(failed.what()));
+            error(Status::internal, failed.what());
         } catch (...) {
             error(Status::internal, "a callback threw something that is no std::exception");
         }
