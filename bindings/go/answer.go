@@ -5,11 +5,41 @@ import "C"
 
 import (
 	"errors"
+	"io"
+	"runtime/cgo"
 	"strings"
+	"sync"
 )
+
+// served is a caller's Provider or Records, and how many of its methods run: a call that gave up on one leaves it
+// running, and the library may be done with the object meanwhile.
+type served struct {
+	object  any
+	running sync.WaitGroup
+}
+
+// serving is what a handle of C's stands for.
+func serving[T any](handle C.uintptr_t) (*served, T) {
+	s := cgo.Handle(handle).Value().(*served)
+	return s, s.object.(T)
+}
+
+// end closes what the library is done with, once its last method has returned. Nobody waits for it: least of all the
+// thread of the library that says so.
+func (s *served) end() {
+	closer, ok := s.object.(io.Closer)
+	if !ok {
+		return
+	}
+	start(func() {
+		s.running.Wait()
+		_ = closer.Close()
+	}, func(error) {}) // there is nobody to tell
+}
 
 // method is a method of a caller's Provider or Records.
 type method struct {
+	of   *served
 	name string
 	// unknown is the status of an error that has none.
 	unknown Status
@@ -24,12 +54,14 @@ func (m method) answer(reply *C.cyborg_kms_reply) {
 	var data []byte
 	var revision uint64
 	var failed *Error
+	m.of.running.Add(1)
 	start(func() {
 		var err error
 		if data, revision, err = m.run(); err != nil {
 			failed = m.told(err)
 		}
 	}, func(fault error) {
+		defer m.of.running.Done() // not before the answer: its bytes may be gone with the object
 		if m.secret {
 			defer Wipe(data)
 		}
@@ -65,9 +97,8 @@ func answerError(reply *C.cyborg_kms_reply, failed *Error) {
 	C.cyborg_kms_reply_error(reply, C.cyborg_kms_status(failed.Status), shown(failed.ProviderCode), shown(failed.Message))
 }
 
-// shown is a text for people: what C can't hold is replaced.
+// shown is a text for people: a NUL, which C can't hold, is replaced.
 func shown(s string) *C.char {
-	s = strings.ToValidUTF8(strings.ReplaceAll(s, "\x00", "\uFFFD"), "\uFFFD")
-	shown, _ := text("", s) // it has no NUL
+	shown, _ := text("", strings.ReplaceAll(s, "\x00", "\uFFFD"))
 	return shown
 }

@@ -66,7 +66,8 @@ func (a *audit) leave(engine *C.cyborg_kms_engine) {
 }
 
 // AuditVerify finds the first line of an audit file that was changed, removed or reordered: ErrCorrupt. key is that of
-// audit.key_file, or nil; headJSON is what AuditHead gave, or "". The report, a JSON object, may come with an error.
+// audit.key_file, KeyLen bytes, or nil: then no MAC is checked. headJSON is what AuditHead gave, or "". The report, a
+// JSON object, may come with an error.
 func AuditVerify(path string, key []byte, headJSON string) (reportJSON []byte, err error) {
 	cPath, err := text("the path", path)
 	if err != nil {
@@ -75,6 +76,9 @@ func AuditVerify(path string, key []byte, headJSON string) (reportJSON []byte, e
 	head, err := textOrNull("the head", headJSON)
 	if err != nil {
 		return nil, err
+	}
+	if key != nil && len(key) != KeyLen { // an empty one must not pass for none
+		return nil, invalid("the audit key has not 32 bytes: give what audit.key_file holds, or nil")
 	}
 	var out *C.cyborg_kms_buffer
 	var failed *C.cyborg_kms_error

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	kms "cyborg-kms.internal/cyborgkms"
@@ -77,6 +78,12 @@ func TestTheGoldenAuditLogIsVerified(t *testing.T) {
 		t.Fatalf("the report is %s", report)
 	}
 	must(kms.AuditVerify(path, nil, ""))(t)
+	for _, wrong := range [][]byte{{}, expected.Key[:31], append(expected.Key[:32:32], 0)} {
+		_, err := kms.AuditVerify(path, wrong, "")
+		if failed := wantStatus(t, err, kms.ErrInvalidArgument); !strings.Contains(failed.Message, "or nil") {
+			t.Errorf("it does not say what may be: %+v", failed)
+		}
+	}
 	log := must(os.ReadFile(path))(t)
 	log[len(log)/2] ^= 1
 	wantNone(t, os.WriteFile(path, log, 0o600))

@@ -11,8 +11,9 @@ import (
 // together is how many indexes share a cleanup. One each would take longer than opening a cached index does.
 const together = 32
 
-// block is where indexes lie that were opened one after another. When none of them is reachable any more, those that
-// were forgotten are closed.
+// block is where indexes lie that OpenIndex opened one after another. When none of them is reachable any more, those
+// that were forgotten are closed. No key lives longer for that: theirs are the cache's. A handle with a KEK that the
+// caller brought has a cleanup of its own.
 type block struct {
 	indexes [together]Index
 	refs    *[together]ref[*C.cyborg_kms_index] // apart, since the cleanup must not reach the block
@@ -26,7 +27,7 @@ var blocks = sync.Pool{New: func() any {
 	return b
 }}
 
-func newIndex(handle *C.cyborg_kms_index) *Index {
+func newIndexInBlock(handle *C.cyborg_kms_index) *Index {
 	b := blocks.Get().(*block)
 	i, r := &b.indexes[b.used], &b.refs[b.used]
 	r.handle, r.free = handle, freeIndex
@@ -34,6 +35,12 @@ func newIndex(handle *C.cyborg_kms_index) *Index {
 	if b.used++; b.used < together {
 		blocks.Put(b)
 	}
+	return i
+}
+
+func newIndex(handle *C.cyborg_kms_index) *Index {
+	i := new(Index)
+	i.ref = newRef(i, handle, freeIndex)
 	return i
 }
 

@@ -4,8 +4,8 @@ package cyborgkms
 import "C"
 
 import (
-	"io"
 	"runtime/cgo"
+	"sync"
 	"unsafe"
 )
 
@@ -14,11 +14,9 @@ import (
 
 //export goDestroy
 func goDestroy(handle C.uintptr_t) {
-	value := cgo.Handle(handle).Value()
+	s := cgo.Handle(handle).Value().(*served)
 	cgo.Handle(handle).Delete()
-	if closer, ok := value.(io.Closer); ok {
-		_ = guard(func() { _ = closer.Close() }) // there is nobody to tell
-	}
+	s.end()
 }
 
 //export goProviderWrap
@@ -26,9 +24,9 @@ func goProviderWrap(
 	keyID *C.char, aad *C.uint8_t, aadLen C.size_t, kek *C.uint8_t, kekLen C.size_t, reply *C.cyborg_kms_reply,
 	handle C.uintptr_t,
 ) {
-	provider := cgo.Handle(handle).Value().(Provider)
+	of, provider := serving[Provider](handle)
 	id, bound, plaintext := C.GoString(keyID), copied(aad, aadLen), copied(kek, kekLen)
-	method{name: "the provider's Wrap", unknown: ErrInternal, run: func() ([]byte, uint64, error) {
+	method{of: of, name: "the provider's Wrap", unknown: ErrInternal, run: func() ([]byte, uint64, error) {
 		defer Wipe(plaintext)
 		wrapped, err := provider.Wrap(id, bound, plaintext)
 		return wrapped, 0, err
@@ -40,18 +38,20 @@ func goProviderUnwrap(
 	keyID *C.char, aad *C.uint8_t, aadLen C.size_t, wrapped *C.uint8_t, wrappedLen C.size_t,
 	reply *C.cyborg_kms_reply, handle C.uintptr_t,
 ) {
-	provider := cgo.Handle(handle).Value().(Provider)
+	of, provider := serving[Provider](handle)
 	id, bound, sealed := C.GoString(keyID), copied(aad, aadLen), copied(wrapped, wrappedLen)
-	method{name: "the provider's Unwrap", unknown: ErrInternal, secret: true, run: func() ([]byte, uint64, error) {
+	run := func() ([]byte, uint64, error) {
 		kek, err := provider.Unwrap(id, bound, sealed)
 		return kek, 0, err
-	}}.answer(reply)
+	}
+	method{of: of, name: "the provider's Unwrap", unknown: ErrInternal, secret: true, run: run}.answer(reply)
 }
 
 //export goStoreGet
 func goStoreGet(indexName *C.char, reply *C.cyborg_kms_reply, handle C.uintptr_t) {
-	records, name := cgo.Handle(handle).Value().(Records), C.GoString(indexName)
-	method{name: "the store's Get", unknown: ErrStorage, run: func() ([]byte, uint64, error) {
+	of, records := serving[Records](handle)
+	name := C.GoString(indexName)
+	method{of: of, name: "the store's Get", unknown: ErrStorage, run: func() ([]byte, uint64, error) {
 		return records.Get(name)
 	}}.answer(reply)
 }
@@ -61,8 +61,9 @@ func goStorePut(
 	indexName *C.char, data *C.uint8_t, dataLen C.size_t, expected C.uint64_t, reply *C.cyborg_kms_reply,
 	handle C.uintptr_t,
 ) {
-	records, name, record := cgo.Handle(handle).Value().(Records), C.GoString(indexName), copied(data, dataLen)
-	method{name: "the store's Put", unknown: ErrStorage, run: func() ([]byte, uint64, error) {
+	of, records := serving[Records](handle)
+	name, record := C.GoString(indexName), copied(data, dataLen)
+	method{of: of, name: "the store's Put", unknown: ErrStorage, run: func() ([]byte, uint64, error) {
 		revision, err := records.Put(name, record, uint64(expected))
 		return nil, revision, err
 	}}.answer(reply)
@@ -70,8 +71,9 @@ func goStorePut(
 
 //export goStoreRemove
 func goStoreRemove(indexName *C.char, expected C.uint64_t, reply *C.cyborg_kms_reply, handle C.uintptr_t) {
-	records, name := cgo.Handle(handle).Value().(Records), C.GoString(indexName)
-	method{name: "the store's Remove", unknown: ErrStorage, run: func() ([]byte, uint64, error) {
+	of, records := serving[Records](handle)
+	name := C.GoString(indexName)
+	method{of: of, name: "the store's Remove", unknown: ErrStorage, run: func() ([]byte, uint64, error) {
 		return nil, 0, records.Remove(name, uint64(expected))
 	}}.answer(reply)
 }
@@ -81,13 +83,40 @@ func goStoreList(
 	startAfter *C.char, name C.cyborg_kms_name_callback, nameData unsafe.Pointer, reply *C.cyborg_kms_reply,
 	handle C.uintptr_t,
 ) {
-	records, after := cgo.Handle(handle).Value().(Records), C.GoString(startAfter)
-	method{name: "the store's List", unknown: ErrStorage, run: func() ([]byte, uint64, error) {
-		return nil, 0, records.List(after, func(indexName string) bool {
-			cName, err := text("a listed name", indexName)
-			return err == nil && bool(C.go_kms_name(name, cName, nameData))
-		})
+	of, records := serving[Records](handle)
+	after, names := C.GoString(startAfter), &naming{name: name, data: nameData}
+	method{of: of, name: "the store's List", unknown: ErrStorage, run: func() ([]byte, uint64, error) {
+		defer names.end()
+		return nil, 0, records.List(after, names.hear)
 	}}.answer(reply)
+}
+
+// naming is C's callback for the names of a List. It dies with the answer, but a goroutine that List left behind may
+// still call it.
+type naming struct {
+	mutex sync.RWMutex
+	ended bool
+	name  C.cyborg_kms_name_callback
+	data  unsafe.Pointer
+}
+
+func (n *naming) hear(indexName string) bool {
+	n.mutex.RLock()
+	defer n.mutex.RUnlock()
+	if n.ended {
+		return false
+	}
+	cName, err := text("a listed name", indexName)
+	if err != nil {
+		return true // no index has such a name: it is passed over, as the library does with other foreign ones
+	}
+	return bool(C.go_kms_name(n.name, cName, n.data))
+}
+
+func (n *naming) end() {
+	n.mutex.Lock()
+	defer n.mutex.Unlock()
+	n.ended = true
 }
 
 //export goNamed

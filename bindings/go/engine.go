@@ -80,8 +80,9 @@ func opened(status C.cyborg_kms_status, out *C.cyborg_kms_engine, failed *C.cybo
 	return newEngine(out, new(audit)), nil
 }
 
-// Close frees the engine when the last call that uses it ended. Open indexes keep what they need of it. The last of
-// them waits for the callbacks of providers and stores that are under way. It returns nil, always.
+// Close frees the engine when the last call that uses it ended. Open indexes keep what they need of it. It waits for no
+// method of a [Provider] or of [Records]: one that its call gave up on runs to its end, and what it belongs to is
+// closed after that. It returns nil, always.
 func (e *Engine) Close() error {
 	e.ref.close()
 	return nil

@@ -115,13 +115,43 @@ func TestForgottenHandlesAreFreed(t *testing.T) {
 		engine := must(kms.OpenYAML(`kms: {registry: {own: {provider: "external:flip"}}}`))(t)
 		wantNone(t, engine.RegisterProvider("flip", provider))
 		must(engine.CreateIndex(background, "a", "own"))(t)
+		must(engine.OpenIndex(background, "a"))(t)
 	}()
+	collected(t, provider)
+}
+
+// collected has the collector free engine and indexes.
+func collected(t *testing.T, provider *flip) {
+	t.Helper()
 	for end := time.Now().Add(patience); len(provider.closed) == 0; {
 		if time.Now().After(end) {
 			t.Fatal("the collector did not free engine and index")
 		}
 		runtime.GC()
 		time.Sleep(time.Millisecond)
+	}
+}
+
+// A forgotten handle with a KEK of the caller's waits for no other, though it was opened among others that are in use.
+func TestForgottenHandlesWithAKEKAreFreedByThemselves(t *testing.T) {
+	others, _ := localIndex(t)
+	var used []*kms.Index
+	provider := newFlip()
+	func() {
+		engine := must(kms.OpenYAML("{}"))(t)
+		wantNone(t, engine.RegisterProvider("flip", provider)) // it hears of the end
+		kek := make([]byte, kms.KeyLen)
+		created := must(engine.CreateIndexWithKey(background, "a", "", kek))(t)
+		for range 8 {
+			used = append(used, must(others.OpenIndex(background, "customers"))(t))
+			must(engine.OpenIndexWithKey(background, "a", kek))(t)
+			must(engine.OpenIndexWithOptions(background, "a", kms.OpenOptions{KEK: kek}))(t)
+			must(created.Retain())(t)
+		}
+	}()
+	collected(t, provider)
+	for _, index := range used {
+		must(index.Encrypt(nil, nil, nil))(t)
 	}
 }
 

@@ -41,7 +41,7 @@ const OpenNoWait OpenFlags = C.CYBORG_KMS_OPEN_NO_WAIT
 // OpenOptions say how to open an index.
 type OpenOptions struct {
 	// KEK is the key of an index of provider none; nil for every other.
-	KEK []byte
+	KEK KEK
 	// Capabilities; 0: all that the slot grants.
 	Capabilities Capabilities
 	// Flags: 0, or OpenNoWait.
@@ -117,7 +117,10 @@ func (e *Engine) OpenIndex(ctx context.Context, indexName string) (*Index, error
 		}
 		opened := C.go_kms_index_open(engine, name)
 		e.released()
-		return openedIndex(opened)
+		if opened.status != C.CYBORG_KMS_OK {
+			return nil, failure(opened.status, opened.error)
+		}
+		return newIndexInBlock(opened.index), nil
 	}
 	return opening(false, func(engine *C.cyborg_kms_engine) C.go_kms_opened {
 		return C.go_kms_index_open(engine, name)

@@ -36,9 +36,9 @@ type KeyChange struct {
 	// ToNone: no slot wraps from now on, the caller brings the KEK. KMSName is "" then.
 	ToNone bool
 	// OldKEK is the KEK that is now in use; nil where a KMS has it.
-	OldKEK []byte
+	OldKEK KEK
 	// NewKEK is the new one; nil where it stays or a KMS gets a random one.
-	NewKEK []byte
+	NewKEK KEK
 }
 
 // RotateWithKey is Rotate for an index of provider none, or from and to none. After any failure keep both KEKs until

@@ -2,9 +2,11 @@ package cyborgkms_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 
 	kms "cyborg-kms.internal/cyborgkms"
@@ -126,6 +128,50 @@ func TestSync(t *testing.T) {
 	must(engine.Sync(background, options, nil))(t)
 	_, err = engine.Sync(background, options, func(kms.Progress) bool { panic("in a callback") })
 	wantStatus(t, err, kms.ErrInternal)
+}
+
+// unheard is a context that has ended, though what waits for that has not run yet.
+type unheard struct {
+	context.Context
+	ended atomic.Bool
+}
+
+func (u *unheard) Err() error {
+	if u.ended.Load() {
+		return context.Canceled
+	}
+	return nil
+}
+
+func TestASyncThatItsContextEndsSaysSo(t *testing.T) {
+	engine := openYAML(t, localYAML(t))
+	for number := range 3 {
+		_ = must(engine.CreateIndex(background, fmt.Sprint("index ", number), "prod"))(t).Close()
+	}
+	cancelled, cancel := context.WithCancel(background)
+	lasting, stop := context.WithCancel(background)
+	defer stop()
+	silent := &unheard{Context: lasting}
+	for name, c := range map[string]struct {
+		ctx context.Context
+		end func()
+	}{
+		"cancelled":                     {cancelled, cancel},
+		"not heard of by the scope yet": {silent, func() { silent.ended.Store(true) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			heard := 0
+			options := kms.SyncOptions{DryRun: true, Concurrency: 1}
+			_, err := engine.Sync(c.ctx, options, func(kms.Progress) bool {
+				heard++
+				c.end()
+				return true
+			})
+			if wantStatus(t, err, kms.ErrCancelled); !errors.Is(err, context.Canceled) || heard != 1 {
+				t.Fatalf("%v, heard %d times", err, heard)
+			}
+		})
+	}
 }
 
 // What can't be is refused before anything is asked, in every version of the library.

@@ -1,11 +1,13 @@
 package cyborgkms_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	kms "cyborg-kms.internal/cyborgkms"
 )
@@ -40,7 +42,7 @@ func TestWhatAProviderMayAnswer(t *testing.T) {
 		"a status":         {func(string) error { return kms.ErrKeyDisabled }, kms.ErrKeyDisabled, "", ""},
 		"a wrapped status": {func(string) error { return fmt.Errorf("vault: %w", kms.ErrKeyNotFound) }, kms.ErrKeyNotFound, "vault", ""},
 		"an *Error":        {func(string) error { return fmt.Errorf("vault: %w", denied) }, kms.ErrAccessDenied, "not you", "Denied"},
-		"any error":        {func(string) error { return errors.New("no idea\x00, and \xff") }, kms.ErrInternal, "no idea", ""},
+		"any error":        {func(string) error { return errors.New("no idea\x00, and \xff") }, kms.ErrInternal, "no idea\uFFFD, and \uFFFD", ""},
 		"OK as an error":   {func(string) error { return kms.OK }, kms.ErrInternal, "", ""},
 		"a panic":          {func(string) error { panic("the key is 123") }, kms.ErrInternal, "panicked", ""},
 		"a runtime panic":  {func(string) error { var m map[int]int; m[1] = 1; return nil }, kms.ErrInternal, "nil map", ""},
@@ -89,11 +91,65 @@ func TestAProviderThatHangsIsATimeout(t *testing.T) {
 	wantNone(t, engine.Check(background, "own"))
 }
 
+func TestAProviderIsClosedAfterItsLastMethod(t *testing.T) {
+	for name, c := range map[string]struct {
+		timeout string
+		status  kms.Status
+	}{
+		"a timeout":           {"50ms", kms.ErrTimeout},
+		"a cancelled context": {"5m", kms.ErrCancelled},
+	} {
+		t.Run(name, func(t *testing.T) {
+			provider := newFlip()
+			engine := flipEngine(t, provider, ", deadline: 5m, request_timeout: "+c.timeout)
+			_ = must(engine.CreateIndex(background, "a", "own"))(t).Close()
+			wantNone(t, engine.Evict("a"))
+			ctx, cancel := context.WithCancel(background)
+			defer cancel()
+			begun := func() {
+				if c.status == kms.ErrCancelled {
+					cancel()
+				}
+			}
+			wantClosedLast(t, provider.disturb, provider.closed, begun, func() {
+				_, err := engine.OpenIndex(ctx, "a")
+				wantStatus(t, err, c.status)
+				wantNone(t, engine.Close())
+			})
+		})
+	}
+}
+
+// wantClosedLast has a method hang, which giveUp calls: by then nothing uses the method's object any more.
+func wantClosedLast(t *testing.T, disturb func(func(string) error), closed chan struct{}, begun, giveUp func()) {
+	t.Helper()
+	until, release := context.WithCancel(background)
+	defer release()
+	disturb(func(string) error {
+		begun()
+		<-until.Done()
+		if len(closed) > 0 {
+			t.Error("closed while a method of it ran")
+		}
+		return nil
+	})
+	giveUp()
+	time.Sleep(50 * time.Millisecond) // for a Close that comes too early
+	release()
+	inTime(t, "closing it", closed)
+}
+
 func TestRegisteringThatFailsClosesTheProvider(t *testing.T) {
 	provider := newFlip()
 	engine := flipEngine(t, provider, "")
 	again := newFlip()
 	wantStatus(t, engine.RegisterProvider("flip", again), kms.ErrAlreadyExists)
+	inTime(t, "closing the provider", again.closed)
+	wantStatus(t, engine.RegisterProvider("a\x00", again), kms.ErrInvalidArgument)
+	inTime(t, "closing the provider", again.closed)
+	closed := openYAML(t, "{}")
+	wantNone(t, closed.Close())
+	wantStatus(t, closed.RegisterProvider("flip", again), kms.ErrInvalidArgument)
 	inTime(t, "closing the provider", again.closed)
 	wantStatus(t, engine.RegisterProvider("other", nil), kms.ErrInvalidArgument)
 	if len(provider.closed) != 0 || len(again.closed) != 0 {

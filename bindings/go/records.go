@@ -26,7 +26,8 @@ const StoreCallerThread StoreFlags = C.CYBORG_KMS_STORE_CALLER_THREAD
 // Its methods run on goroutines of their own, several at once, and must not call an engine that uses the store. An
 // answer that does not come within 10 seconds is ErrTimeout for the caller. An error that is, or wraps, a [Status] or
 // an [*Error] has that status; any other is ErrStorage; a panic and runtime.Goexit are ErrInternal.
-// Records that are an [io.Closer] are closed once, when nothing uses them any more, also when opening failed.
+// Records that are an [io.Closer] are closed once, when no store, engine or index uses them any more and their last
+// method has returned, also when opening failed: on a goroutine of its own, which Close of a store does not wait for.
 type Records interface {
 	// Get gives the record and its revision, or ErrNotFound. A revision is never 0, and never the same for two
 	// different contents of one name.
@@ -37,6 +38,7 @@ type Records interface {
 	// Remove removes the record, if it has the expected revision: else ErrConflict. ErrNotFound is fine.
 	Remove(indexName string, expectedRevision uint64) error
 	// List calls name for each record behind startAfter ("": from the first), in one order, until it returns false.
+	// Names that no index can have are passed over. After List has ended name returns false and does nothing.
 	List(startAfter string, name func(indexName string) bool) error
 }
 
@@ -45,9 +47,10 @@ func OpenRecords(records Records, flags StoreFlags) (*Store, error) {
 	if records == nil {
 		return nil, invalid("there are no records: give a place for them")
 	}
+	handle := cgo.NewHandle(&served{object: records})
 	var out *C.cyborg_kms_store
 	var failed *C.cyborg_kms_error
-	status := C.go_kms_store_open_callbacks(C.uint32_t(flags), C.uintptr_t(cgo.NewHandle(records)), &out, &failed)
+	status := C.go_kms_store_open_callbacks(C.uint32_t(flags), C.uintptr_t(handle), &out, &failed)
 	if err := failure(status, failed); err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package cyborgkms_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -217,4 +218,80 @@ func TestWhatRecordsMayAnswer(t *testing.T) {
 	_, err = kms.OpenRecords(records, 1<<20)
 	wantStatus(t, err, kms.ErrInvalidArgument)
 	inTime(t, "closing the records", records.closed)
+}
+
+func TestRecordsAreClosedAfterTheirLastMethod(t *testing.T) {
+	records := newTable()
+	engine, store := tableEngine(t, records, 0)
+	_ = must(engine.CreateIndex(background, "a", "own"))(t).Close()
+	wantNone(t, engine.Evict("a"))
+	ctx, cancel := context.WithCancel(background)
+	wantClosedLast(t, records.disturb, records.closed, cancel, func() {
+		_, err := engine.OpenIndex(ctx, "a")
+		wantStatus(t, err, kms.ErrCancelled)
+		_, _ = engine.Close(), store.Close()
+	})
+}
+
+// straggling leaves a goroutine behind that names on, until it is told to stop.
+type straggling struct {
+	*table
+	stopped chan struct{}
+}
+
+func (s straggling) List(startAfter string, name func(string) bool) error {
+	begun := make(chan struct{}, 1)
+	go func() {
+		for name("straggler") {
+			select {
+			case begun <- struct{}{}:
+			default:
+			}
+		}
+		s.stopped <- struct{}{}
+	}()
+	<-begun
+	return s.table.List(startAfter, name)
+}
+
+func TestNamesAreHeardOnlyDuringList(t *testing.T) {
+	for how, end := range map[string]func(string) error{
+		"it returned": func(string) error { return nil },
+		"it failed":   func(string) error { return kms.ErrAccessDenied },
+		"it panicked": func(string) error { panic("in List") },
+		"Goexit":      func(string) error { runtime.Goexit(); return nil },
+	} {
+		t.Run(how, func(t *testing.T) {
+			records := straggling{newTable(), make(chan struct{}, 1)}
+			_, store := tableEngine(t, records, 0)
+			records.disturb(end)
+			for range store.List(background, "") {
+			}
+			inTime(t, "the end of the goroutine", records.stopped)
+		})
+	}
+}
+
+func TestNamesThatCannotBeArePassedOver(t *testing.T) {
+	records := newTable()
+	engine, store := tableEngine(t, records, 0)
+	for _, name := range []string{"a", "c"} {
+		_ = must(engine.CreateIndex(background, name, "own"))(t).Close()
+	}
+	for _, foreign := range []string{"b\x00", "b\xff"} {
+		must(records.Put(foreign, []byte("no index's record"), kms.RevisionAny))(t)
+	}
+	var listed, synced []string
+	for name, err := range store.List(background, "") {
+		wantNone(t, err)
+		listed = append(listed, name)
+	}
+	options := kms.SyncOptions{DryRun: true, Concurrency: 1}
+	must(engine.Sync(background, options, func(at kms.Progress) bool {
+		synced = append(synced, at.IndexName)
+		return true
+	}))(t)
+	if want := []string{"a", "c"}; !slices.Equal(listed, want) || !slices.Equal(synced, want) {
+		t.Fatalf("listed %q, synced %q", listed, synced)
+	}
 }

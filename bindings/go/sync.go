@@ -31,10 +31,12 @@ type progress struct {
 	ctx   context.Context
 	tell  func(Progress) bool
 	fault error
+	// ended: the context stopped it.
+	ended bool
 }
 
 // Sync holds every stored record against the registry and mends what drifted. tell, which may be nil, hears of each
-// index and returns false to stop; it must not call this engine. The report is a JSON object.
+// index and returns false to stop; it must not call this engine. The report, a JSON object, may come with an error.
 func (e *Engine) Sync(ctx context.Context, options SyncOptions, tell func(Progress) bool) (reportJSON []byte, err error) {
 	return call[[]byte]{writes: true, work: func(engine *C.cyborg_kms_engine) ([]byte, error) {
 		p := &progress{ctx: ctx, tell: tell}
@@ -45,8 +47,11 @@ func (e *Engine) Sync(ctx context.Context, options SyncOptions, tell func(Progre
 		status := C.go_kms_engine_sync(engine, C.bool(options.DryRun), C.uint32_t(options.Concurrency),
 			C.uint32_t(options.RequestsPerSecond), C.uintptr_t(handle), &out, &failed)
 		report, err := taken(out), failure(status, failed)
-		if p.fault != nil {
+		switch {
+		case p.fault != nil:
 			return report, p.fault
+		case err == nil && p.ended: // to the library it looks like a stop of the caller's
+			return report, cancelled(ctx, "the context ended during the sync", true)
 		}
 		return report, err
 	}}.do(ctx, e)
@@ -54,7 +59,8 @@ func (e *Engine) Sync(ctx context.Context, options SyncOptions, tell func(Progre
 
 // heard is false when sync should stop: it was told to, its context ended, or the callback panicked.
 func (p *progress) heard(at Progress) bool {
-	if p.ctx.Err() != nil || p.fault != nil {
+	p.ended = p.ended || p.ctx.Err() != nil
+	if p.ended || p.fault != nil {
 		return false
 	}
 	if p.tell == nil {

@@ -87,7 +87,7 @@ func (v vector) open(t testing.TB, engine *kms.Engine) *kms.Index {
 	t.Helper()
 	var options kms.OpenOptions
 	if v.KMSName == "" {
-		options.KEK = v.KEK
+		options.KEK = kms.KEK(v.KEK)
 	}
 	index := must(engine.OpenIndexWithOptions(background, v.IndexName, options))(t)
 	t.Cleanup(func() { _ = index.Close() })
