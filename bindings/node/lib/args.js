@@ -2,6 +2,7 @@
 
 // Checks what koffi would convert in silence: a text's NUL would end it, a number would wrap around.
 
+const { constants } = require('./constants.js');
 const { invalid } = require('./errors.js');
 
 const U32_MAX = 2 ** 32 - 1;
@@ -27,6 +28,16 @@ function bytes(value, what) {
 // Absent bytes are none.
 function optionalBytes(value, what) {
   return value === undefined || value === null ? null : bytes(value, what);
+}
+
+// koffi gives empty bytes as NULL, which for a key is none.
+function key(value, what) {
+  if (bytes(value, what).byteLength === constants.KEY_LEN) return value;
+  throw invalid(`${what} must have ${constants.KEY_LEN} bytes, it has ${value.byteLength}`);
+}
+
+function optionalKey(value, what) {
+  return value === undefined || value === null ? null : key(value, what);
 }
 
 const lengthOf = (value) => (value === null ? 0 : value.byteLength);
@@ -78,4 +89,19 @@ function describe(value) {
   return typeof value === 'undefined' ? 'undefined' : `a ${typeof value}`;
 }
 
-module.exports = { text, optionalText, bytes, optionalBytes, lengthOf, integer, u32, u64, i64, callback, options, describe };
+module.exports = {
+  text,
+  optionalText,
+  bytes,
+  optionalBytes,
+  key,
+  optionalKey,
+  lengthOf,
+  integer,
+  u32,
+  u64,
+  i64,
+  callback,
+  options,
+  describe,
+};

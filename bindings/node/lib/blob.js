@@ -2,12 +2,13 @@
 
 const { native } = require('./native.js');
 const { scratch, callHere, takeBuffer, copyOut } = require('./call.js');
+const { Backing } = require('./backing.js');
 const { Handle, CELL, OURS, pointerOf } = require('./handle.js');
 const { text, bytes, u32, i64, options, lengthOf } = require('./args.js');
 const { invalid } = require('./errors.js');
 
 const FIELDS = ['kmsName', 'provider', 'keyId', 'region', 'wrappedKek', 'version', 'createdAt'];
-const NOBODY = { js: false };
+const NOBODY = new Backing();
 
 // An envelope record's fields: CyborgDB's KMSBlob.
 class KmsBlob extends Handle {

@@ -34,6 +34,16 @@ function throwLater(error) {
   });
 }
 
+// Runs changes one after the other: whoever is set last is heard in the end.
+function inTurns() {
+  let last = Promise.resolve();
+  return (change) => {
+    const done = last.then(change);
+    last = done.catch(() => {});
+    return done;
+  };
+}
+
 const registered = new Map();
 
 // The C function for one kind of callback; `answer` is the same each time.
@@ -99,6 +109,7 @@ module.exports = {
   find,
   forget,
   throwLater,
+  inTurns,
   onlyOnMainThread,
   callbackOf,
   indexCallback,

@@ -3,14 +3,15 @@
 const koffi = require('koffi');
 const { native, structs } = require('./native.js');
 const { Place, scratch, callHere, callOffThread, takeBuffer } = require('./call.js');
+const { Backing } = require('./backing.js');
 const { Handle, CELL, OURS, pointerOf, hold, use } = require('./handle.js');
-const { text, optionalText, bytes, u32, options, callback: function_ } = require('./args.js');
+const { text, optionalText, key, u32, options, callback: function_ } = require('./args.js');
 const { invalid, unsupported } = require('./errors.js');
 const { Store } = require('./store.js');
 const { Index, openOptions, withQuick } = require('./index_handle.js');
 const { lifecycle } = require('./lifecycle.js');
 const { keep, forget, indexCallback, auditCallback, onlyOnMainThread } = require('./callbacks.js');
-const { providerCallbacks, implementing } = require('./replies.js');
+const { providerCallbacks, implementing, serve } = require('./replies.js');
 
 const COUNTERS = {
   cacheHits: 'cache_hits',
@@ -33,7 +34,7 @@ class Engine extends Handle {
   static async open(configPath) {
     const place = new Place();
     await use(native.engine_open, [text(configPath, 'configPath'), place.out], place);
-    return made(place.handle(), { js: false });
+    return made(place.handle(), new Backing());
   }
 
   // From a configuration's text; `store`: in place of its section `storage`.
@@ -42,10 +43,10 @@ class Engine extends Handle {
     const place = new Place();
     if (store === undefined) {
       await use(native.engine_open_yaml, [text(yaml, 'yaml'), place.out], place);
-      return made(place.handle(), { js: false });
+      return made(place.handle(), new Backing());
     }
     if (!(store instanceof Store)) throw invalid('store must be a Store: await Store.open(url), or Store.custom(object)');
-    const backing = { js: store[CELL].backing.js };
+    const backing = new Backing(store[CELL].backing.js);
     await use(native.engine_open_yaml_with_store, [text(yaml, 'yaml'), store, place.out], place);
     return made(place.handle(), backing);
   }
@@ -114,24 +115,17 @@ class Engine extends Handle {
     onlyOnMainThread('registerProvider');
     implementing(provider, ['wrap', 'unwrap'], 'provider');
     const pointer = pointerOf(this);
-    callHere(native.engine_register_provider, pointer, text(name, 'name'), providerCallbacks(), keep(provider));
+    callHere(native.engine_register_provider, pointer, text(name, 'name'), providerCallbacks(), serve(provider));
     this[CELL].backing.js = true;
   }
 
   // Gives audit events to `callback`; null ends it. Set it before indexes are opened.
   async setAuditCallback(callback) {
-    const cell = this[CELL];
-    if (callback !== null) onlyOnMainThread('setAuditCallback');
-    const id = callback === null ? null : keep(function_(callback, 'callback'));
-    try {
-      await use(native.engine_set_audit_callback, [this, id === null ? null : auditCallback(), id], new Place(), true);
-    } catch (error) {
-      if (id !== null) forget(id);
-      throw error;
+    if (callback !== null) {
+      onlyOnMainThread('setAuditCallback');
+      function_(callback, 'callback');
     }
-    if (cell.audit !== undefined && cell.audit !== null) forget(cell.audit);
-    cell.audit = id;
-    cell.backing.js ||= id !== null;
+    await hold([this], ({ pointer, backing }) => backing.inTurn(() => replaceAudit(pointer, backing, callback)));
   }
 
   // Creates an index, with a fresh KEK in the care of the slot `kmsName`.
@@ -143,8 +137,8 @@ class Engine extends Handle {
   // Creates an index with a KEK of the caller's; `kmsName` null: the caller brings it at each opening.
   async createIndexWithKey(indexName, kmsName, kek) {
     const names = [text(indexName, 'indexName'), optionalText(kmsName, 'kmsName')];
-    const key = [bytes(kek, 'kek'), kek.byteLength];
-    return openedBy(this, native.index_create_with_key, [...names, ...key], openOptions({ kek }));
+    const parameters = [...names, key(kek, 'kek'), kek.byteLength];
+    return openedBy(this, native.index_create_with_key, parameters, openOptions({ kek }));
   }
 
   async openIndex(indexName, given) {
@@ -155,8 +149,8 @@ class Engine extends Handle {
 
   // Opens an index whose KEK the caller brings.
   async openIndexWithKey(indexName, kek) {
-    const key = [bytes(kek, 'kek'), kek.byteLength];
-    return openedBy(this, native.index_open_with_key, [text(indexName, 'indexName'), ...key], openOptions({ kek }));
+    const parameters = [text(indexName, 'indexName'), key(kek, 'kek'), kek.byteLength];
+    return openedBy(this, native.index_open_with_key, parameters, openOptions({ kek }));
   }
 
   // Opens an index on this thread: for one that is cached, which takes a microsecond.
@@ -184,6 +178,24 @@ class Engine extends Handle {
       return opened(this, await byCallback(open), wanted);
     });
   }
+}
+
+// The library asks the new callback before the call is back, and the former one until then.
+async function replaceAudit(pointer, backing, callback) {
+  const former = backing.audit;
+  const next = callback === null ? null : keep(callback);
+  backing.audit = next ?? former;
+  const place = new Place();
+  const parameters = [pointer, next === null ? null : auditCallback(), next];
+  try {
+    await callOffThread(native.engine_set_audit_callback, parameters, place, true);
+  } catch (error) {
+    backing.audit = former;
+    forget(next);
+    throw error;
+  }
+  backing.audit = next;
+  forget(former);
 }
 
 const made = (pointer, backing) => new Engine(OURS, 'engine', pointer, backing);

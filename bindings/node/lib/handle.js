@@ -6,7 +6,6 @@ const { native } = require('./native.js');
 const { callOffThread, Place } = require('./call.js');
 const { offThread } = require('./lanes.js');
 const { invalid } = require('./errors.js');
-const { hearsLog } = require('./listening.js');
 
 const CELL = Symbol('cell');
 // Who has it may construct handles: not the users, who have no pointers.
@@ -15,7 +14,7 @@ const OURS = Symbol('ours');
 const FREE = { blob: native.blob_free, engine: native.engine_free, index: native.index_free, store: native.store_free };
 const DONE = Promise.resolve();
 
-// The part of a handle that outlives it. `backing`: whether JavaScript answers for the engine that it belongs to.
+// The part of a handle that outlives it. `backing`: the Backing of the engine that it belongs to.
 class Cell {
   constructor(noun, pointer, backing) {
     this.noun = noun;
@@ -24,15 +23,15 @@ class Cell {
     this.quick = 0n;
     this.waits = true;
     this.backing = backing;
+    backing.handles += 1;
     this.pending = 0;
     this.closed = false;
     this.freed = null;
     this.tellFreed = null;
   }
 
-  // Whether a call may ask JavaScript before it returns.
   mayWaitForUs() {
-    return this.backing.js || hearsLog();
+    return this.backing.mayWaitForUs();
   }
 
   close() {
@@ -58,10 +57,11 @@ class Cell {
     const waits = this.mayWaitForUs();
     if (this.noun === 'engine' || waits) {
       const both = quick === 0n ? [pointer] : [pointer, quick];
-      return Promise.all(both.map((each) => offThread(free, [each], waits)));
+      return Promise.all(both.map((each) => offThread(free, [each], waits))).then(() => this.backing.release());
     }
     free(pointer);
     if (quick !== 0n) free(quick);
+    this.backing.release();
     return DONE;
   }
 

@@ -167,7 +167,7 @@ export interface CustomStore {
   list(
     startAfter: string | null,
   ): Iterable<string> | AsyncIterable<string> | Promise<Iterable<string> | AsyncIterable<string>>;
-  /** Called once, when nothing uses the store any more, also when opening it failed. */
+  /** Called once, when nothing uses the store any more and its last method has settled, also when opening it failed. */
   destroy?(): void | Promise<void>;
 }
 
@@ -198,9 +198,15 @@ export class Store extends Handle {
 export interface Provider {
   /** Wraps a KEK of 32 bytes, bound to `aad`. `plaintext` is wiped when the promise settles. */
   wrap(keyId: string, aad: Buffer, plaintext: Buffer): Promise<Uint8Array> | Uint8Array;
-  /** Gives the 32 bytes back, or fails when they are not what was wrapped with this AAD. */
+  /**
+   * Gives the 32 bytes back, or fails when they are not what was wrapped with this AAD. What it gives is wiped: return
+   * a copy of what must last.
+   */
   unwrap(keyId: string, aad: Buffer, wrapped: Buffer): Promise<Uint8Array> | Uint8Array;
-  /** Called once, when nothing uses the provider any more, also when registering it failed. */
+  /**
+   * Called once, when nothing uses the provider any more and its last method has settled, also when registering it
+   * failed.
+   */
   destroy?(): void | Promise<void>;
 }
 
@@ -428,7 +434,7 @@ export interface LogLine {
 }
 
 /**
- * The process's log: lines up to `level`; null or `LOG_OFF` ends it. While it is set, calls on the main thread must not
- * wait: set it before indexes are opened, and open them with `await`.
+ * The process's log: lines up to `level`; null or `LOG_OFF` ends it. On the main thread only. While it is set, calls
+ * there must not wait: set it before indexes are opened, and open them with `await`.
  */
 export function setLogCallback(level: number, callback?: ((line: LogLine) => void) | null): Promise<void>;

@@ -5,7 +5,7 @@ const koffi = require('koffi');
 const { constants, Status } = require('./constants.js');
 const { Place, scratch, raise, callOffThread, takeBuffer } = require('./call.js');
 const { Handle, CELL, OURS, pointerOf, closed, use } = require('./handle.js');
-const { text, bytes, optionalBytes, lengthOf, u32, u64, integer, options } = require('./args.js');
+const { text, bytes, optionalBytes, optionalKey, lengthOf, u32, u64, integer, options } = require('./args.js');
 const { invalid, unsupported } = require('./errors.js');
 
 const { KEY_LEN, OVERHEAD } = constants;
@@ -183,8 +183,8 @@ function pointerHere(index, method) {
   if (!cell.mayWaitForUs()) return cell.pointer;
   if (cell.quick !== 0n) return cell.quick;
   throw unsupported(
-    `${method}Sync could wait for JavaScript, which runs on this thread: use await ${method}(), or open the index after ` +
-      'providers, store, audit and log callbacks are set',
+    `${method}Sync could wait for JavaScript, which runs on this thread: use await ${method}(), or open the index anew ` +
+      'after providers, store, audit and log callbacks are set',
   );
 }
 
@@ -246,7 +246,7 @@ function openOptions(given) {
   const { kek = null, capabilities = 0, noWait = false, minEpoch = 0n } = options(given, known, 'the options');
   return {
     struct_size: koffi.sizeof(structs.open_options),
-    kek: optionalBytes(kek, 'kek'),
+    kek: optionalKey(kek, 'kek'),
     kek_len: lengthOf(kek),
     capabilities: u32(capabilities, 'capabilities'),
     flags: noWait ? constants.OPEN_NO_WAIT : 0,
@@ -270,11 +270,10 @@ async function withQuick(engine, index, opened) {
   const parameters = [engine.pointer, native.index_name(cell.pointer), wanted, place.out];
   try {
     await callOffThread(native.index_open_with_options, parameters, place, true);
-  } catch (error) {
-    index.close();
-    throw error;
+    cell.quick = place.handle();
+  } catch {
+    // The index is open, and may be a new one: it has promises only, until it is opened anew.
   }
-  cell.quick = place.handle();
   return index;
 }
 

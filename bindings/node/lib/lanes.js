@@ -1,9 +1,10 @@
 'use strict';
 
-// Calls that can block run on libuv's threads, which the file system uses too. One of these threads always stays free,
-// and calls that may wait for JavaScript leave another to calls that do not: else a provider that reads a file, or asks
-// another engine, would wait for ever for the calls that wait for it.
+// Calls that can block run on libuv's threads, which the file system uses too. One of these threads stays free, and
+// calls that may wait for JavaScript leave another to calls that do not: else a provider that reads a file, or asks
+// another engine, would wait for ever for the calls that wait for it. With fewer than three threads it can all the same.
 
+const { isMainThread } = require('node:worker_threads');
 const koffi = require('koffi');
 
 const THREADS = Math.min(Math.max(Number.parseInt(process.env.UV_THREADPOOL_SIZE, 10) || 4, 1), 1024);
@@ -80,6 +81,8 @@ function remember(error) {
 }
 
 function watchExit() {
+  // A worker's end is not the process's; and its calls do not wait for its JavaScript, which answers for nothing.
+  if (!isMainThread) return;
   process.on('uncaughtExceptionMonitor', remember);
   process.on('exit', leave);
 }

@@ -41,15 +41,21 @@ function checkAbi(library, file) {
 // koffi calls functions on stacks of its own. Its 128 KiB for calls off the main thread are too few for a parser of YAML
 // or a TLS handshake, and running out of them ends the process: as many as Rust gives its threads.
 const STACK = 2 ** 21;
+// Each call off the main thread takes a stack, and so does each thread that is in a callback. koffi's 256 are too few
+// for the threads of one sync, and one more in a callback ends the process: the most that koffi allows. All but eight
+// are made when they are needed, and given back.
+const STACKS = 4096;
 
 function makeRoom() {
-  if (koffi.config().async_stack_size >= STACK) return;
+  const { async_stack_size, max_async_calls } = koffi.config();
+  if (async_stack_size >= STACK && max_async_calls >= STACKS) return;
+  const room = { async_stack_size: Math.max(async_stack_size, STACK), max_async_calls: STACKS };
   try {
-    koffi.config({ async_stack_size: STACK });
+    koffi.config(room);
   } catch (error) {
     throw failure(
-      `koffi has loaded another library already, with too little stack for this one (${error.message}): load ` +
-        `cyborg-kms first, or call koffi.config({ async_stack_size: ${STACK} }) before`,
+      `koffi has loaded another library already, with too little room for this one (${error.message}): load ` +
+        `cyborg-kms first, or call koffi.config(${JSON.stringify(room)}) before`,
       error,
     );
   }

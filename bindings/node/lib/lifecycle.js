@@ -6,7 +6,7 @@ const koffi = require('koffi');
 const { native, structs } = require('./native.js');
 const { Place, takeBuffer } = require('./call.js');
 const { use } = require('./handle.js');
-const { text, optionalText, optionalBytes, lengthOf, u32, options, callback: function_ } = require('./args.js');
+const { text, optionalText, optionalKey, lengthOf, u32, options, callback: function_ } = require('./args.js');
 const { progressCallback, onlyOnMainThread, whileAsked } = require('./callbacks.js');
 
 const json = (pointer) => JSON.parse(takeBuffer(pointer).toString());
@@ -31,7 +31,7 @@ const lifecycle = {
   // The same from, to or within provider none: `oldKek` is the KEK in use, `newKek` the next.
   async rotateIndexWithKey(indexName, rotation, given = {}) {
     const { kmsName, oldKek, newKek } = options(given, ['kmsName', 'oldKek', 'newKek'], 'the options');
-    const keys = [optionalBytes(oldKek, 'oldKek'), optionalBytes(newKek, 'newKek')].flatMap((key) => [key, lengthOf(key)]);
+    const keys = [optionalKey(oldKek, 'oldKek'), optionalKey(newKek, 'newKek')].flatMap((key) => [key, lengthOf(key)]);
     const slot = optionalText(kmsName, 'kmsName');
     await onIndex(native.index_rotate_with_key, this, indexName, u32(rotation, 'rotation'), slot, ...keys);
   },

@@ -5,7 +5,7 @@
 const { native } = require('./native.js');
 const { constants } = require('./constants.js');
 const { Place, callHere, callOffThread, takeBuffer } = require('./call.js');
-const { text, optionalText, optionalBytes, bytes, lengthOf, integer, u32, options } = require('./args.js');
+const { text, optionalText, optionalKey, bytes, lengthOf, integer, u32, options } = require('./args.js');
 const { hearsLog } = require('./listening.js');
 
 const LONGEST_KEY = 2 ** 20;
@@ -35,7 +35,7 @@ function wipe(data) {
 // too where the library gave one.
 async function auditVerify(path, given = {}) {
   const { key: maybe, head } = options(given, ['key', 'head'], 'the options');
-  const key = optionalBytes(maybe, 'key');
+  const key = optionalKey(maybe, 'key');
   const place = new Place();
   const parameters = [text(path, 'path'), key, lengthOf(key), optionalText(head, 'head'), place.out];
   try {

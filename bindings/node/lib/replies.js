@@ -9,7 +9,7 @@ const { constants, Status } = require('./constants.js');
 const { KmsError } = require('./errors.js');
 const { text, callback, describe } = require('./args.js');
 const { copyOut } = require('./call.js');
-const { find, forget, throwLater, callbackOf } = require('./callbacks.js');
+const { keep, find, forget, throwLater, callbackOf } = require('./callbacks.js');
 
 const NONE = [null, 0n];
 
@@ -21,21 +21,29 @@ function bytes(value, what) {
   throw defect(`${what} must be a Buffer or Uint8Array, it is ${describe(value)}`);
 }
 
-// Asks `target` of `id`; `ask` gives the answer's bytes (or null) and revision. Never rejects.
+// Keeps an object that the library asks; gives its id. Its methods may still run when the library uses it no more: a
+// call that timed out does not wait for them.
+const serve = (object) => keep({ object, running: 0, over: false });
+
+// Asks the object of `id`; `ask` gives the answer's bytes (or null) and revision. Never rejects.
 async function answer(reply, id, otherwise, ask, afterwards = () => {}) {
-  const target = find(id);
-  if (target === undefined) {
+  const served = find(id);
+  if (served === undefined) {
     // It was destroyed, which the library says to be the last call.
+    afterwards();
     native.reply_free(reply);
     return;
   }
+  served.running += 1;
   try {
-    const [data, revision] = await ask(target);
+    const [data, revision] = await ask(served.object);
     native.reply_bytes(reply, data, data?.byteLength ?? 0, revision);
   } catch (error) {
     refuse(reply, error, otherwise);
   } finally {
     afterwards();
+    served.running -= 1;
+    endUnused(served);
   }
 }
 
@@ -62,15 +70,23 @@ function told(error, otherwise) {
   }
 }
 
-const forC = (value) => value.toWellFormed().replaceAll('\0', ' ');
+const forC = (value) => value.replaceAll('\0', ' ');
 
 function destroy(id) {
-  const target = find(id);
+  const served = find(id);
   forget(id);
+  served.over = true;
+  endUnused(served);
+}
+
+function endUnused({ object, running, over }) {
+  if (!over || running > 0) return;
   Promise.resolve()
-    .then(() => target?.destroy?.())
+    .then(() => object.destroy?.())
     .catch(throwLater);
 }
+
+const wipe = (secret) => native.wipe(secret, secret.byteLength);
 
 const destroyCallback = (struct) => callbackOf(`${struct}.destroy`, destroy);
 
@@ -79,9 +95,14 @@ function providerCallbacks() {
   const ask = (method) => (keyId, aad, aadLength, data, length, reply, id) => {
     // Borrowed for this call only.
     const [boundTo, input] = [copyOut(aad, Number(aadLength)), copyOut(data, Number(length))];
-    const asked = async (provider) => [bytes(await provider[method](keyId, boundTo, input), `what ${method} gives`), 0n];
-    // What is wrapped is a KEK in plaintext.
-    answer(reply, id, Status.INTERNAL, asked, () => native.wipe(input, input.byteLength));
+    // What wrap gets and what unwrap gives is a KEK in plaintext.
+    const secrets = [input];
+    const asked = async (provider) => {
+      const given = bytes(await provider[method](keyId, boundTo, input), `what ${method} gives`);
+      if (method === 'unwrap') secrets.push(given);
+      return [given, 0n];
+    };
+    answer(reply, id, Status.INTERNAL, asked, () => secrets.forEach(wipe));
   };
   return {
     struct_size: koffi.sizeof(structs.provider_callbacks),
@@ -154,4 +175,4 @@ function implementing(object, methods, what) {
   return object;
 }
 
-module.exports = { providerCallbacks, storeCallbacks, implementing };
+module.exports = { serve, providerCallbacks, storeCallbacks, implementing };

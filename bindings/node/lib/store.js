@@ -3,12 +3,13 @@
 const { native } = require('./native.js');
 const { constants } = require('./constants.js');
 const { Place, scratch, callHere } = require('./call.js');
+const { Backing } = require('./backing.js');
 const { Handle, CELL, OURS, pointerOf, use } = require('./handle.js');
 const { text, optionalText, options, integer } = require('./args.js');
 const { invalid } = require('./errors.js');
 const { KmsBlob, taken } = require('./blob.js');
-const { keep, nameCallback, onlyOnMainThread, whileAsked } = require('./callbacks.js');
-const { storeCallbacks, implementing } = require('./replies.js');
+const { nameCallback, onlyOnMainThread, whileAsked } = require('./callbacks.js');
+const { storeCallbacks, implementing, serve } = require('./replies.js');
 
 // A place for envelope records.
 class Store extends Handle {
@@ -16,7 +17,7 @@ class Store extends Handle {
   static async open(url) {
     const place = new Place();
     await use(native.store_open, [text(url, 'url'), place.out], place);
-    return new Store(OURS, 'store', place.handle(), { js: false });
+    return new Store(OURS, 'store', place.handle(), new Backing());
   }
 
   // Keeps the records where `object` does: get, put, remove, list.
@@ -25,8 +26,8 @@ class Store extends Handle {
     const { callerThread = false } = options(given, ['callerThread'], 'the options');
     implementing(object, ['get', 'put', 'remove', 'list'], 'store');
     const callbacks = storeCallbacks(callerThread ? constants.STORE_CALLER_THREAD : 0);
-    callHere(native.store_open_callbacks, callbacks, keep(object), scratch.out);
-    return new Store(OURS, 'store', scratch.handle(), { js: true });
+    callHere(native.store_open_callbacks, callbacks, serve(object), scratch.out);
+    return new Store(OURS, 'store', scratch.handle(), new Backing(true));
   }
 
   // A strict insert.

@@ -3,13 +3,13 @@ import fs from 'node:fs/promises';
 import path from 'node:path';
 import test from 'node:test';
 import { Engine, KmsBlob, KmsError, Store, constants } from 'cyborg-kms';
-import { MapStore, failsWith, folder, until } from './support.mjs';
+import { MapStore, failsWith, folder, runs, until } from './support.mjs';
 
 const CONFIG = (root) => `kms: {registry: {local: {provider: local, key_id: ${root}/wrap.key, create: true}}}`;
 
-async function overMap(t, records = new MapStore()) {
+async function overMap(t, records = new MapStore(), more = '') {
   const store = Store.custom(records);
-  const engine = await Engine.openYaml(CONFIG(folder(t)), { store });
+  const engine = await Engine.openYaml(`${CONFIG(folder(t))}\n${more}`, { store });
   t.after(() => Promise.all([engine.close(), store.close()]));
   return { engine, store, records };
 }
@@ -137,6 +137,73 @@ test('a store is destroyed once, when nothing uses it any more', async (t) => {
   assert.equal(destroyed, 0);
   await index.close();
   await until(() => destroyed === 1);
+});
+
+test('a store is destroyed when its last method has settled, which its call does not wait for', async (t) => {
+  let [destroyed, answer] = [0, null];
+  const records = Object.assign(new MapStore(), {
+    get: () => new Promise((resolve) => (answer = resolve)),
+    destroy: () => (destroyed += 1),
+  });
+  const store = Store.custom(records);
+  const engine = await Engine.openYaml(CONFIG(folder(t)), { store });
+  const scope = engine.scope({ deadlineMs: 100 });
+  await assert.rejects(scope.openIndex('a'), failsWith('TIMEOUT'));
+  await Promise.all([scope.close(), engine.close(), store.close()]);
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  assert.equal(destroyed, 0);
+  answer(null);
+  await until(() => destroyed === 1);
+});
+
+test('an index that was created is given though it can not be opened once more', async (t) => {
+  const { engine, records } = await overMap(t, new MapStore(), 'cache: {ttl: 0}');
+  records.put = (...given) => {
+    records.get = () => { throw new Error('the disk is gone'); };
+    return MapStore.prototype.put.apply(records, given);
+  };
+  const index = await engine.createIndex('a', 'local');
+  delete records.get;
+  assert.throws(() => index.encryptSync(Buffer.alloc(1)), failsWith('UNSUPPORTED', /await encrypt\(\), or open the index anew/));
+  const sealed = await index.encrypt(Buffer.from('page'));
+  const again = await engine.openIndex('a');
+  assert.equal(again.decryptSync(sealed).toString(), 'page');
+  await Promise.all([index.close(), again.close()]);
+});
+
+// A program over a store whose first `get` keeps this thread until all others wait for it.
+const CROWDED = `
+  import { Engine, KmsBlob, Store } from 'cyborg-kms';
+  const names = Array.from({ length: 300 }, (_, number) => 'index ' + number);
+  const record = { data: new KmsBlob({ kmsName: 'gone' }).encode(), revision: 1n };
+  let asked = 0;
+  const get = () => {
+    asked += 1;
+    const end = Date.now() + (asked === 1 ? 2000 : 0);
+    while (Date.now() < end);
+    return record;
+  };
+  const store = Store.custom({ get, put() {}, remove() {}, list: () => names });
+  const engine = await Engine.openYaml('{}', { store });
+`;
+
+test('the threads of the widest sync wait for a store of JavaScript at once', async () => {
+  const program = `${CROWDED}
+    const report = await engine.sync({ dryRun: true, concurrency: 256 });
+    console.log(asked, report.total);
+  `;
+  const { stdout, stderr, signal } = await runs(program);
+  assert.deepEqual({ stdout, signal }, { stdout: '300 300\n', signal: null }, stderr);
+});
+
+test("so do as many openings as libuv's threads allow", async () => {
+  const program = `${CROWDED}
+    const opened = await Promise.allSettled(names.map((name) => engine.openIndex(name)));
+    await engine.close();
+    console.log(asked, ...new Set(opened.map(({ reason }) => reason.code)));
+  `;
+  const { stdout, stderr, signal } = await runs(program, { env: { UV_THREADPOOL_SIZE: '400' } });
+  assert.deepEqual({ stdout, signal }, { stdout: '300 CONFIG\n', signal: null }, stderr);
 });
 
 test('an object that is no store is refused', () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import test from 'node:test';
-import { Engine, KmsBlob, Status, Store, constants, randomKey, statusName } from 'cyborg-kms';
+import { Engine, KmsBlob, Status, Store, auditVerify, constants, randomKey, statusName } from 'cyborg-kms';
 import { failsWith, folder, localEngine } from './support.mjs';
 
 test('an index is created, opened by each way, and tells what it is', async (t) => {
@@ -112,6 +112,12 @@ test('arguments that C would take wrongly are refused', async (t) => {
     [() => engine.openIndex('a', { minEpoc: 1 }), /no "minEpoc"; there are: kek/],
     [() => engine.openIndex('a', 'kek'), /the options must be an object/],
     [() => engine.openIndex('a', { kek: 'key' }), /kek must be a Buffer/],
+    [() => engine.openIndex('a', { kek: Buffer.alloc(0) }), /kek must have 32 bytes, it has 0/],
+    [() => engine.openIndexWithKey('a', randomKey(33)), /kek must have 32 bytes, it has 33/],
+    [() => engine.createIndexWithKey('a', null, new Uint8Array(0)), /kek must have 32 bytes, it has 0/],
+    [() => engine.rotateIndexWithKey('a', constants.ROTATE_KEK, { newKek: Buffer.alloc(0) }), /newKek must have 32 bytes/],
+    [() => engine.rotateIndexWithKey('a', constants.ROTATE_KEK, { oldKek: Buffer.alloc(0) }), /oldKek must have 32 bytes/],
+    [() => auditVerify('audit.log', { key: Buffer.alloc(0) }), /key must have 32 bytes, it has 0/],
     [() => Engine.openYaml('{}', { store: 'memory://' }), /store must be a Store/],
     [() => engine.evict(7), /indexName must be a string/],
   ];

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import test from 'node:test';
 import { Engine, auditHead, auditVerify, constants, randomKey } from 'cyborg-kms';
-import { Flip, failsWith, folder, localEngine, ownEngine } from './support.mjs';
+import { Flip, failsWith, folder, localEngine, ownEngine, runs } from './support.mjs';
 
 const { ROTATE_REWRAP, ROTATE_KEK, ROTATE_DATA_KEY } = constants;
 
@@ -172,6 +172,72 @@ test('audit events', async (t) => {
     assert.equal(engine.openIndexSync('a').name, 'a'); // nothing of JavaScript is asked
   }
   await assert.rejects(engine.setAuditCallback('print'), failsWith('INVALID_ARGUMENT', /callback must be/));
+});
+
+test('a call on this thread is refused from when an audit callback is being set', async () => {
+  const program = `
+    import { Engine } from 'cyborg-kms';
+    const engine = await Engine.openYaml('{}');
+    const kek = Buffer.alloc(32, 1);
+    (await engine.createIndexWithKey('a', null, kek)).close();
+    await engine.evict();
+    const setting = engine.setAuditCallback(() => {});
+    for (let turn = 0; turn < 50; turn += 1) await null;
+    const opening = engine.openIndexWithKey('a', kek);
+    const end = Date.now() + 300; // the callback is set, and the opening has told it
+    while (Date.now() < end);
+    try {
+      engine.openIndexSync('a', { kek });
+    } catch (error) {
+      console.log(error.code);
+    }
+    await setting;
+    await (await opening).close();
+    await engine.setAuditCallback(null);
+    console.log(engine.openIndexSync('a', { kek }).name);
+  `;
+  const { stdout, signal } = await runs(program);
+  assert.deepEqual({ stdout, signal }, { stdout: 'UNSUPPORTED\na\n', signal: null });
+});
+
+test('of audit callbacks that are set at once the last is heard', async (t) => {
+  const { engine } = await localEngine(t);
+  const other = engine.retain();
+  t.after(() => other.close());
+  for (let round = 0; round < 100; round += 1) {
+    const heard = [];
+    const setting = [0, 1, 2, 3].map((number) =>
+      (number % 2 ? other : engine).setAuditCallback(() => heard.push(number)),
+    );
+    await Promise.all(setting);
+    await (await engine.createIndex(`index ${round}`, 'local')).close();
+    assert.deepEqual([...new Set(heard)], [3]);
+  }
+});
+
+test('an audit callback hears until the last handle of its engine is closed, and is let go then', async () => {
+  const program = `
+    import { Engine } from 'cyborg-kms';
+    let heard = 0;
+    const engine = await Engine.openYaml('{}');
+    const callback = await (async () => {
+      const counts = () => (heard += 1);
+      await engine.setAuditCallback(counts);
+      return new WeakRef(counts);
+    })();
+    const other = engine.retain();
+    await engine.close();
+    const index = await other.createIndexWithKey('a', null, Buffer.alloc(32));
+    console.log(heard > 0);
+    await Promise.all([other.close(), index.close()]);
+    for (let tries = 0; tries < 100 && callback.deref() !== undefined; tries += 1) {
+      await new Promise((resolve) => setTimeout(resolve, 10)); // what was looked at is kept until then
+      gc();
+    }
+    console.log(callback.deref());
+  `;
+  const { stdout, stderr } = await runs(program, { flags: ['--expose-gc'] });
+  assert.equal(stdout, 'true\nundefined\n', stderr);
 });
 
 test('an audit log is verified against its head, and a changed line is reported', async (t) => {

@@ -62,7 +62,7 @@ test("without a name: what lies in the package, then the system's", async (t) =>
   assert.match(say({ LD_LIBRARY_PATH: system }), /native\/libcyborg_kms\.so\.0 has ABI 9/);
 });
 
-test('koffi with too little stack left to change is refused, with enough it is fine', async () => {
+test('koffi with too little room and a library loaded is refused, with enough it is fine', async () => {
   const first = (config) => `
     import { createRequire } from 'node:module';
     const koffi = createRequire(${JSON.stringify(import.meta.url)})('koffi');
@@ -71,9 +71,12 @@ test('koffi with too little stack left to change is refused, with enough it is f
     await import('cyborg-kms');
     console.log('loaded');
   `;
-  const refused = await runs(first(''));
-  assert.match(refused.stderr, /too little stack.*load cyborg-kms first, or call koffi\.config/);
-  assert.equal((await runs(first('koffi.config({ async_stack_size: 2 ** 21 });'))).stdout, 'loaded\n');
+  for (const less of ['', 'koffi.config({ async_stack_size: 2 ** 21 });', 'koffi.config({ max_async_calls: 4096 });']) {
+    const { stderr } = await runs(first(less));
+    assert.match(stderr, /too little room.*load cyborg-kms first, or call koffi\.config\(\{"async_stack_size":2097152,/);
+  }
+  const enough = 'koffi.config({ async_stack_size: 2 ** 22, max_async_calls: 4096 });';
+  assert.equal((await runs(first(enough))).stdout, 'loaded\n');
 });
 
 test('log lines are heard, and off the thread too', async (t) => {
@@ -141,6 +144,7 @@ test('a worker seals and opens; callbacks are refused there', async () => {
       said(() => Store.custom(own)),
       said(() => engine.store().list()),
       said(() => setLogCallback(constants.LOG_INFO, () => {})),
+      said(() => setLogCallback(constants.LOG_OFF)),
       said(() => engine.setAuditCallback(() => {})),
       said(() => engine.openIndexInBackground('a')),
       said(() => engine.sync({ progress() {} })),
@@ -150,8 +154,26 @@ test('a worker seals and opens; callbacks are refused there', async () => {
   `.replaceAll("'cyborg-kms'", JSON.stringify(import.meta.resolve('cyborg-kms')));
   const worker = new Worker(new URL(`data:text/javascript,${encodeURIComponent(source)}`));
   const said = await new Promise((resolve, reject) => worker.on('message', resolve).on('error', reject));
-  assert.deepEqual(said, ['page', ...Array(7).fill('UNSUPPORTED')]);
+  assert.deepEqual(said, ['page', ...Array(8).fill('UNSUPPORTED')]);
   await worker.terminate();
+});
+
+test("a worker's end leaves the process to the main thread, also while its calls are under way", async () => {
+  const program = `
+    import { Worker, isMainThread } from 'node:worker_threads';
+    import { Engine } from 'cyborg-kms';
+    if (isMainThread) {
+      process.on('exit', () => console.log('the end'));
+      new Worker(new URL(import.meta.url)).on('exit', (code) => console.log('worker', code));
+    } else {
+      const engine = await Engine.openYaml('{}');
+      engine.setAuditCallback(null); // under way until the worker's event loop turns
+      for (let turn = 0; turn < 50; turn += 1) await null;
+      process.exit(3);
+    }
+  `;
+  const { stdout, stderr, code } = await runs(program);
+  assert.deepEqual({ stdout, code }, { stdout: 'worker 3\nthe end\n', code: 0 }, stderr);
 });
 
 const BUSY = `

@@ -106,6 +106,28 @@ test('a KEK that was given to a provider is wiped when it has answered', async (
   assert.deepEqual(given, Buffer.alloc(32));
 });
 
+test('a KEK that a provider gives is wiped when it was taken, also a wrong one', async (t) => {
+  const provider = new Flip();
+  const given = [];
+  const right = provider.unwrap;
+  const remembered = (unwrap) => async (...asked) => {
+    given.push(await unwrap.apply(provider, asked));
+    return given.at(-1);
+  };
+  const engine = await ownEngine(t, provider);
+  provider.unwrap = remembered(right);
+  const index = await engine.createIndex('a', 'own');
+  const sealed = index.encryptSync(Buffer.from('page'));
+  await engine.evict();
+  assert.equal((await index.decrypt(sealed)).toString(), 'page');
+  await engine.evict();
+  provider.unwrap = remembered(async () => Buffer.alloc(5, 7));
+  await assert.rejects(index.refresh(), failsWith('CORRUPT'));
+  assert.ok(given.length >= 2);
+  for (const kek of given) assert.deepEqual(Buffer.from(kek), Buffer.alloc(kek.length));
+  await index.close();
+});
+
 test('a synchronous call that could wait for JavaScript throws at once and names the other', async (t) => {
   const provider = new Flip();
   const engine = await ownEngine(t, provider, 'cache: {ttl: 1h}\n');
@@ -153,7 +175,7 @@ test('an index that was open before its engine asked JavaScript is refused synch
   const index = await engine.createIndexWithKey('a', null, Buffer.alloc(32, 1));
   index.encryptSync(Buffer.alloc(1));
   engine.registerProvider('own', new Flip());
-  assert.throws(() => index.encryptSync(Buffer.alloc(1)), failsWith('UNSUPPORTED', /await encrypt\(\), or open the index after/));
+  assert.throws(() => index.encryptSync(Buffer.alloc(1)), failsWith('UNSUPPORTED', /await encrypt\(\), or open the index anew after/));
   const again = await engine.openIndexWithKey('a', Buffer.alloc(32, 1));
   assert.equal((await index.decrypt(again.encryptSync(Buffer.from('page')))).toString(), 'page');
   assert.throws(() => again.decryptSync(Buffer.alloc(48)), failsWith('CORRUPT'));
@@ -201,6 +223,19 @@ test('a provider is destroyed once, also when registering it failed', async (t) 
   await index.close();
   await until(() => destroyed.length === 2);
   assert.deepEqual(destroyed, ['second', 'first']);
+});
+
+test('a provider is destroyed when its last method has settled, which its call does not wait for', async (t) => {
+  const destroyed = [];
+  let answer;
+  const provider = { wrap: () => new Promise((resolve) => (answer = resolve)), unwrap() {}, destroy: () => destroyed.push(1) };
+  const engine = await ownEngine(t, provider);
+  await assert.rejects(engine.createIndex('a', 'hasty'), failsWith('TIMEOUT'));
+  await engine.close();
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  assert.deepEqual(destroyed, []);
+  answer(Buffer.alloc(32));
+  await until(() => destroyed.length === 1);
 });
 
 test('an object that is no provider is refused', async (t) => {
