@@ -1,6 +1,6 @@
 # Each target can be run again; what it installs it says, and it ends with a clear line.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-aws test dist bench size soak header fmt lint clean
+.PHONY: help setup demo demo-aws test dist licenses bench size soak header fmt lint clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 16
@@ -19,6 +19,9 @@ test: ## every test, after `setup`; one line for each step, logs in build/logs
 
 dist: ## what users install, in build/dist: a tarball, Debian packages, the packages for Node and Go
 	@scripts/dist.sh
+
+licenses: ## packaging/THIRD-PARTY-LICENSES.txt anew, after a change of the dependencies
+	@scripts/licenses.sh
 
 bench: ## speed against the limits of the machine, in one table
 	@scripts/bench.sh

@@ -51,3 +51,15 @@ need_commands() {
     done
     [ ${#missing[@]} -eq 0 ] || die "these commands are missing: ${missing[*]} (Rust: https://rustup.rs; the rest: apt-get install build-essential cmake python3 python3-venv nodejs npm; Go: https://go.dev/dl)"
 }
+
+# install_tool NAME VERSION ARGUMENT…: a command of crates.io's in build/tools, where that version is not there.
+install_tool() {
+    local name=$1 version=$2
+    shift 2
+    [ "$(cat "$BUILD/tools/$name.installed" 2>/dev/null)" = "$version" ] && [ -x "$BUILD/tools/bin/$name" ] && return
+    say "Installing from crates.io into build/tools: $name $version (one to four minutes)"
+    # Quickly compiled rather than small: each runs a few times.
+    CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_OPT_LEVEL=2 \
+        cargo install --quiet --locked --force --root "$BUILD/tools" --target-dir "$CARGO_TARGET_DIR/tools" "$@" "$name@$version"
+    printf '%s\n' "$version" >"$BUILD/tools/$name.installed"
+}

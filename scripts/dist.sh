@@ -7,7 +7,7 @@
 
 need_commands cargo cmake node npm strip tar gzip
 need_packages binutils dpkg-dev
-[ -x "$BUILD/tools/bin/cargo-about" ] && [ -x "$BUILD/tools/bin/cargo-cyclonedx" ] || scripts/setup.sh
+[ -x "$BUILD/tools/bin/cargo-cyclonedx" ] || scripts/setup.sh
 
 VERSION=$(version)
 ARCH=$(uname -m)
@@ -32,19 +32,10 @@ installed() {
 
 # What goes with every package. Only what is linked into the library: no tools, no tests, no other platform.
 notices() {
-    local features=(--features wipe-freed) kept=$BUILD/dist_notices inputs
-    # Looking through all sources for licenses takes minutes: once for each list of dependencies.
-    inputs=$(cat Cargo.toml Cargo.lock packaging/about.toml packaging/licenses.hbs | sha256sum)
-    if [ "$inputs" != "$(cat "$kept/inputs" 2>/dev/null)" ]; then
-        say "The licenses of all that is linked in (two minutes)"
-        rm -rf "$kept"
-        mkdir -p "$kept"
-        cargo fetch --quiet --locked # also what other platforms link, since both tools look at all
-        "$BUILD/tools/bin/cargo-about" about generate --locked --offline --fail --config packaging/about.toml "${features[@]}" \
-            packaging/licenses.hbs --output-file "$kept/THIRD-PARTY-LICENSES.txt"
-        printf '%s\n' "$inputs" >"$kept/inputs"
-    fi
-    cp "$kept/THIRD-PARTY-LICENSES.txt" "$WORK"
+    local features=(--features wipe-freed)
+    [ "$(scripts/licenses.sh inputs)" = "$(cat packaging/THIRD-PARTY-LICENSES.inputs)" ] ||
+        die "packaging/THIRD-PARTY-LICENSES.txt is not of what is linked in now: run make licenses"
+    cp packaging/THIRD-PARTY-LICENSES.txt "$WORK"
     say "The bill of materials"
     # It writes beside each manifest, so it gets a copy of them.
     mkdir -p "$WORK/sbom"

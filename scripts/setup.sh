@@ -21,22 +21,12 @@ if [ "$wanted" != "$(cat "$VENV/installed.txt" 2>/dev/null)" ]; then
     printf '%s\n' "$wanted" >"$VENV/installed.txt"
 fi
 
-# tool NAME VERSION ARGUMENT…: a command of crates.io's in build/tools, where that version is not there.
-tool() {
-    local name=$1 version=$2
-    shift 2
-    [ "$(cat "$BUILD/tools/$name.installed" 2>/dev/null)" = "$version" ] && [ -x "$BUILD/tools/bin/$name" ] && return
-    say "Installing from crates.io into build/tools: $name $version (one to four minutes)"
-    # Quickly compiled rather than small: each runs a few times.
-    CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_OPT_LEVEL=2 \
-        cargo install --quiet --locked --force --root "$BUILD/tools" --target-dir "$CARGO_TARGET_DIR/tools" "$@" "$name@$version"
-    printf '%s\n' "$version" >"$BUILD/tools/$name.installed"
-}
-tool cbindgen "$CBINDGEN_VERSION"
-tool cargo-fuzz "$CARGO_FUZZ_VERSION"
-# For make dist.
-tool cargo-about "$CARGO_ABOUT_VERSION" --no-default-features --features cli
-tool cargo-cyclonedx "$CARGO_CYCLONEDX_VERSION" --debug
+# Meanwhile, since it waits for the network: the servers of the tests.
+scripts/services.sh >"$BUILD/logs/services.log" 2>&1 &
+services=$!
+install_tool cbindgen "$CBINDGEN_VERSION"
+install_tool cargo-fuzz "$CARGO_FUZZ_VERSION"
+install_tool cargo-cyclonedx "$CARGO_CYCLONEDX_VERSION" --debug # for make dist
 # What tests the package for Node, and what it needs.
 if ! cat bindings/node/package.json bindings/node/package-lock.json | cmp -s - "$BUILD/node/installed.txt"; then
     say "Installing from npm into build/node: koffi, typescript and @types/node"
@@ -47,5 +37,6 @@ if ! cat bindings/node/package.json bindings/node/package-lock.json | cmp -s - "
         { tail -n 20 "$BUILD/logs/install_node.log" >&2; die "the tools for the Node package could not be installed"; }
     cat bindings/node/package.json bindings/node/package-lock.json >"$BUILD/node/installed.txt"
 fi
-scripts/services.sh
+wait "$services" || { tail -n 20 "$BUILD/logs/services.log" >&2; die "the servers of the tests could not be installed"; }
+cat "$BUILD/logs/services.log"
 say "Set-up: everything that the tests need is there."
