@@ -679,8 +679,9 @@ cyborg_kms_status cyborg_kms_engine_scope(cyborg_kms_engine *engine,
                                           cyborg_kms_engine **out,
                                           cyborg_kms_error **error);
 
-// Ends the calls through a scope, under way and to come, with `CANCELLED`: at once, or where a callback is under way
-// within hundredths of a second. What a change had come to when it was cancelled, an open or describe tells.
+// Ends the calls through a scope that work on indexes, stores or a KMS, under way and to come, with `CANCELLED`: at once,
+// or where a callback is under way within hundredths of a second. What a change had come to when it was cancelled, an
+// open or describe tells. Reload, evict and the check of a local slot, which wait for nobody, go on.
 //
 // An engine that is no scope goes on; NULL does nothing. Any thread.
 //
@@ -713,7 +714,7 @@ cyborg_kms_status cyborg_kms_engine_check(cyborg_kms_engine *engine,
                                           cyborg_kms_error **error);
 
 // Wipes the cached KEK and data keys, for open handles too: the next use asks the KMS. A call that is using them ends
-// first.
+// first. What epoch the record had is forgotten with them: an older one, restored from a backup, is taken as it is.
 //
 // `index_name`: one index; NULL: all. That it is not cached is fine. A handle of provider none keeps its KEK.
 // Any thread. Returns `INVALID_ARGUMENT`.
@@ -961,8 +962,7 @@ uint32_t cyborg_kms_index_data_key_id(const cyborg_kms_index *index);
 // Any thread; takes as long as the slots' deadlines. Returns `INVALID_ARGUMENT` (also: an index of provider none, or a slot
 // of it: `cyborg_kms_index_rotate_with_key`), `NOT_FOUND`, `CONFLICT` (someone else changed its keys at the same time, and
 // this change was not made), `KEY_DISABLED` (also: the index is disabled or to be deleted), `UNSUPPORTED` (`_KEK` or
-// `_DATA_KEY` for a record of CyborgDB's kind; one with data keys to a `cyborgdb_compatible` slot; `_KEK` for one with
-// recipients), `CONFIG` (no such slot, or the record's key is not one that its slot names), `CORRUPT` (a damaged record;
+// `_DATA_KEY` for a record of CyborgDB's kind; one with data keys to a `cyborgdb_compatible` slot), `CONFIG` (no such slot, or the record's key is not one that its slot names), `CORRUPT` (a damaged record;
 // the KMS gave another KEK), `STORAGE`, and what the provider answers: `ACCESS_DENIED`, `KEY_NOT_FOUND`,
 // `AUTHENTICATION_FAILED`, `KMS_UNAVAILABLE`, `THROTTLED`, `TIMEOUT`, `INTERNAL`. After
 // `cyborg_kms_error_outcome_unknown` `cyborg_kms_index_describe` tells.

@@ -124,7 +124,7 @@ fn check_kek(arena: &Arc<Arena>, name: &IndexName, record: &Record, kek: &Secret
     Err(if record.wrap.provider == "none" {
         fail!(
             AuthenticationFailed,
-            "index {name}: this is not its KEK; give the one that it was created with"
+            "index {name}: this is not its KEK; give that of its last rotation, or else the one that it was created with"
         )
     } else {
         fail!(

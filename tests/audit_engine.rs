@@ -311,6 +311,7 @@ fn without_its_line_nothing_is_done() {
         "the callback hears of it all the same"
     );
     assert_eq!(engine.stats().audit_failures, 3);
+    assert!(engine.metrics().unwrap().contains("cyborg_kms_audit_failures_total 3\n"));
     mend_log(&audited);
     audited.bench.clock.advance(2_000);
     assert_eq!(open(&engine.open_index("a").unwrap(), &sealed).unwrap(), b"page");

@@ -57,7 +57,9 @@ fn a_page_that_could_not_be_opened_in_place_for_now_can_be_opened_later() {
     assert_eq!(open(&index, &page).unwrap(), PAGE);
     // What does not authenticate is gone.
     page[40] ^= 1;
-    assert_eq!(status(index.decrypt_in_place(b"", &mut page, true)), Status::AuthenticationFailed);
+    let error = index.decrypt_in_place(b"", &mut page, true).unwrap_err();
+    assert_eq!(error.status(), Status::AuthenticationFailed);
+    assert!(error.message().starts_with("index \"a\": the page does not open"), "{error}");
     assert!(page.iter().all(|byte| *byte == 0));
 }
 

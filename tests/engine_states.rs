@@ -138,12 +138,12 @@ fn a_deletion_waits_can_be_cancelled_and_leaves_the_index_disabled() {
         assert_eq!(status(bench.engine.schedule_deletion("a", hours)), Status::InvalidArgument);
     }
     let error = bench.engine.cancel_deletion("a").unwrap_err();
-    assert_eq!(error.status(), Status::Conflict, "{error}");
+    assert_eq!((error.status(), error.is_retryable()), (Status::Conflict, false), "{error}");
     bench.engine.schedule_deletion("a", 24).unwrap();
     assert_refuses(&index, &page, Status::KeyDisabled);
     assert_eq!(describe(&bench.engine, "a")["deletion_at"], "2023-11-15T22:30:00Z");
     let error = bench.engine.schedule_deletion("a", 8760).unwrap_err();
-    assert_eq!(error.status(), Status::Conflict);
+    assert_eq!((error.status(), error.is_retryable()), (Status::Conflict, false), "{error}");
     assert!(error.message().contains("2023-11-15T22:30:00Z"), "{error}");
     let error = bench.engine.enable("a").unwrap_err();
     assert_eq!(error.status(), Status::KeyDisabled);

@@ -99,6 +99,8 @@ fn the_whole_example_is_understood() {
 #[test]
 fn unknown_keys_are_named_with_line_and_nearest() {
     refused("cach: {}\n", Status::Config, &["line 1", "\"cach\"", "nearest", "\"cache\""]);
+    // Where none is near the nearest would mislead.
+    refused("registry: {}\n", Status::Config, &["\"registry\"", "the known keys are", "kms", "storage"]);
     refused(
         "cache:\n  ttl: 1s\n  max_entrys: 3\n",
         Status::Config,
@@ -231,6 +233,7 @@ fn recipients_schedules_and_the_audit_trail() {
         ("provider: local, key_id: k, recipients: [s]", "the slot itself"),
         ("provider: local, key_id: k, recipients: [b, b]", "twice"),
         ("provider: local, key_id: k, recipients: [bb]", "nearest is \"b\""),
+        ("provider: local, key_id: k, recipients: [ss]", "nearest is \"b\""),
         ("provider: local, key_id: k, recipients: [n]", "provider none"),
     ] {
         let yaml =

@@ -304,7 +304,8 @@ pub(crate) fn live_record(store: &dyn Store, call: &Call, name: &IndexName) -> R
 pub(crate) fn no_record(name: &IndexName) -> Error {
     fail!(
         NotFound,
-        "index {name} has no envelope record in this store: create it first, or check name and store"
+        "index {name} has no envelope record in this store: check its name, and that this is the right store; create it only \
+         if it never had pages, which a new KEK does not open"
     )
 }
 

@@ -5,7 +5,7 @@ use flatbuffers::{FlatBufferBuilder, ForwardsUOffset, Vector, WIPOffset};
 use super::record::{
     Binding, DataKeyEntry, FormerKek, Kind, MAX_WRITE_IDS, Record, State, WRITE_ID_LEN, WrappedKek,
 };
-use crate::error::{Result, fail};
+use crate::error::{Error, Result, fail};
 use crate::generated as fbs;
 use crate::store::MAX_RECORD;
 
@@ -19,8 +19,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Record> {
     if bytes.len() > MAX_RECORD {
         return Err(fail!(Corrupt, "the envelope record is larger than 1 MiB"));
     }
-    let root = fbs::root_as_kms_blob(bytes)
-        .map_err(|_| fail!(Corrupt, "the envelope record is damaged: it is no FlatBuffer of a KMSBlob"))?;
+    let root = fbs::root_as_kms_blob(bytes).map_err(|_| damaged("it is no FlatBuffer of a KMSBlob"))?;
     let (kind, envelope_version) = versions(root.version(), root.envelope_version())?;
     Ok(Record {
         kind,
@@ -51,10 +50,18 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Record> {
     })
 }
 
+/// The error of a record that is none.
+pub(super) fn damaged(what: impl std::fmt::Display) -> Error {
+    fail!(
+        Corrupt,
+        "the envelope record is damaged: {what}; restore it from a backup, and don't create the index anew"
+    )
+}
+
 /// Kind and envelope version from the two slots that say so.
 fn versions(version: u32, envelope_version: u32) -> Result<(Kind, u32)> {
     match (version, envelope_version) {
-        (0, _) => Err(fail!(Corrupt, "the envelope record is damaged: its version is 0")),
+        (0, _) => Err(damaged("its version is 0")),
         (bumped, 0) => Ok((Kind::CyborgDb, bumped)),
         (CYBORGDB_KIND, envelope) => Ok((Kind::CyborgDb, envelope)),
         (OUR_KIND, envelope) => Ok((Kind::Ours, envelope)),
@@ -75,9 +82,11 @@ fn bytes_of(value: Option<Vector<'_, u8>>) -> Vec<u8> {
 fn exactly<const N: usize>(value: Option<Vector<'_, u8>>, what: &str) -> Result<Option<[u8; N]>> {
     match value {
         None => Ok(None),
-        Some(vector) => vector.bytes().try_into().map(Some).map_err(|_| {
-            fail!(Corrupt, "the envelope record is damaged: {what} has {} bytes, not {N}", vector.len())
-        }),
+        Some(vector) => vector
+            .bytes()
+            .try_into()
+            .map(Some)
+            .map_err(|_| damaged(format_args!("{what} has {} bytes, not {N}", vector.len()))),
     }
 }
 
@@ -96,7 +105,7 @@ fn binding(value: fbs::Binding) -> Result<Binding> {
     match value {
         fbs::Binding::none => Ok(Binding::None),
         fbs::Binding::index_name => Ok(Binding::IndexName),
-        other => Err(fail!(Corrupt, "the envelope record is damaged: binding {}", other.0)),
+        other => Err(damaged(format_args!("binding {}", other.0))),
     }
 }
 
@@ -106,7 +115,7 @@ fn state(value: fbs::State) -> Result<State> {
         fbs::State::disabled => Ok(State::Disabled),
         fbs::State::pending_deletion => Ok(State::PendingDeletion),
         fbs::State::deleted => Ok(State::Deleted),
-        other => Err(fail!(Corrupt, "the envelope record is damaged: state {}", other.0)),
+        other => Err(damaged(format_args!("state {}", other.0))),
     }
 }
 
@@ -114,7 +123,7 @@ fn write_ids(value: Option<Vector<'_, u8>>) -> Result<Vec<[u8; WRITE_ID_LEN]>> {
     let bytes = bytes_of(value);
     let (ids, rest) = bytes.as_chunks::<WRITE_ID_LEN>();
     if !rest.is_empty() || ids.len() > MAX_WRITE_IDS {
-        return Err(fail!(Corrupt, "the envelope record is damaged: write_ids has {} bytes", bytes.len()));
+        return Err(damaged(format_args!("write_ids has {} bytes", bytes.len())));
     }
     Ok(ids.to_vec())
 }
@@ -153,11 +162,7 @@ fn decode_data_key(key: fbs::DataKey<'_>) -> Result<DataKeyEntry> {
 fn wrapped_key(value: Option<Vector<'_, u8>>) -> Result<Vec<u8>> {
     let bytes = bytes_of(value);
     if bytes.len() != WRAPPED_KEY_LEN {
-        return Err(fail!(
-            Corrupt,
-            "the envelope record is damaged: a wrapped key has {} bytes",
-            bytes.len()
-        ));
+        return Err(damaged(format_args!("a wrapped key has {} bytes", bytes.len())));
     }
     Ok(bytes)
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Record;
+use super::codec::damaged;
 use crate::crypto::derive::{SubKey, constant_time_eq, hmac_sha256, sub_key};
 use crate::crypto::secret::{Arena, SecretKey};
 use crate::error::{Result, fail};
@@ -70,7 +71,5 @@ impl MacInput {
 }
 
 fn length(len: usize) -> Result<[u8; 4]> {
-    u32::try_from(len)
-        .map(u32::to_be_bytes)
-        .map_err(|_| fail!(Corrupt, "the envelope record is damaged: a field is too long"))
+    u32::try_from(len).map(u32::to_be_bytes).map_err(|_| damaged("a field is too long"))
 }

@@ -1,7 +1,8 @@
 //! The record as a Rust value.
 
+use super::codec::damaged;
 use super::{Blob, codec};
-use crate::error::{Result, fail};
+use crate::error::Result;
 
 /// Bytes of a write id.
 pub const WRITE_ID_LEN: usize = 16;
@@ -243,7 +244,7 @@ impl Record {
 
     /// What the codec alone can't tell: fields that contradict each other.
     fn check(&self) -> Result<()> {
-        let corrupt = |what: &str| Err(fail!(Corrupt, "the envelope record is damaged: {what}"));
+        let corrupt = |what: &str| Err(damaged(what));
         if self.is_tombstone() {
             return Ok(());
         }

@@ -178,7 +178,8 @@ impl fmt::Debug for DataKey {
 fn wrong_tag() -> Error {
     fail!(
         AuthenticationFailed,
-        "the page does not open: it was sealed with another key or another AAD, or its bytes were altered"
+        "the page does not open: it was sealed with another key or another AAD, or its bytes were altered; check the AAD, \
+         else take the page from a replica or a backup"
     )
 }
 

@@ -124,6 +124,7 @@ impl Core {
                 "KEKs used on beyond their lifetime, since the KMS was silent",
                 stats.stale_served,
             ),
+            ("audit_failures", "Audit events that could not be written", stats.audit_failures),
             ("store_reads", "Envelope records read", stats.store_reads),
             ("store_writes", "Envelope records written or removed", stats.store_writes),
         ] {

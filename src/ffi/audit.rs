@@ -105,7 +105,8 @@ pub unsafe extern "C" fn cyborg_kms_audit_verify(
             // An empty key that is there is a wrong one: without its MACs a forged log would pass.
             let has_key = !key.is_null() || key_len != 0;
             let key = arg::bytes(key, key_len, "key")?;
-            let key = has_key.then(|| Arena::new(false).key_from(key)).transpose()?;
+            let key = has_key.then(|| Arena::new(false).key_from(key)).transpose();
+            let key = key.map_err(|error| error.context("what audit.key_file holds, decoded"))?;
             let head = arg::optional_text(head_json, "head_json")?.map(Head::from_json).transpose()?;
             let report = audit::verify(path, key.as_ref(), head.as_ref())?;
             if let Some(place) = out_json.as_mut() {

@@ -222,8 +222,9 @@ pub unsafe extern "C" fn cyborg_kms_engine_scope(
     }
 }
 
-/// Ends the calls through a scope, under way and to come, with `CANCELLED`: at once, or where a callback is under way
-/// within hundredths of a second. What a change had come to when it was cancelled, an open or describe tells.
+/// Ends the calls through a scope that work on indexes, stores or a KMS, under way and to come, with `CANCELLED`: at once,
+/// or where a callback is under way within hundredths of a second. What a change had come to when it was cancelled, an
+/// open or describe tells. Reload, evict and the check of a local slot, which wait for nobody, go on.
 ///
 /// An engine that is no scope goes on; NULL does nothing. Any thread.
 ///
@@ -284,7 +285,7 @@ pub unsafe extern "C" fn cyborg_kms_engine_check(
 }
 
 /// Wipes the cached KEK and data keys, for open handles too: the next use asks the KMS. A call that is using them ends
-/// first.
+/// first. What epoch the record had is forgotten with them: an older one, restored from a backup, is taken as it is.
 ///
 /// `index_name`: one index; NULL: all. That it is not cached is fine. A handle of provider none keeps its KEK.
 /// Any thread. Returns `INVALID_ARGUMENT`.

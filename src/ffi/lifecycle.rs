@@ -35,8 +35,7 @@ pub const CYBORG_KMS_ROTATE_DATA_KEY: cyborg_kms_rotation = 2;
 /// Any thread; takes as long as the slots' deadlines. Returns `INVALID_ARGUMENT` (also: an index of provider none, or a slot
 /// of it: `cyborg_kms_index_rotate_with_key`), `NOT_FOUND`, `CONFLICT` (someone else changed its keys at the same time, and
 /// this change was not made), `KEY_DISABLED` (also: the index is disabled or to be deleted), `UNSUPPORTED` (`_KEK` or
-/// `_DATA_KEY` for a record of CyborgDB's kind; one with data keys to a `cyborgdb_compatible` slot; `_KEK` for one with
-/// recipients), `CONFIG` (no such slot, or the record's key is not one that its slot names), `CORRUPT` (a damaged record;
+/// `_DATA_KEY` for a record of CyborgDB's kind; one with data keys to a `cyborgdb_compatible` slot), `CONFIG` (no such slot, or the record's key is not one that its slot names), `CORRUPT` (a damaged record;
 /// the KMS gave another KEK), `STORAGE`, and what the provider answers: `ACCESS_DENIED`, `KEY_NOT_FOUND`,
 /// `AUTHENTICATION_FAILED`, `KMS_UNAVAILABLE`, `THROTTLED`, `TIMEOUT`, `INTERNAL`. After
 /// `cyborg_kms_error_outcome_unknown` `cyborg_kms_index_describe` tells.

@@ -6,7 +6,7 @@ use crate::call::Call;
 use crate::clock::SECOND;
 use crate::crypto::page::{self, Buffers, DataKey, Format, HEADER_LEN, NONCE_LEN, OVERHEAD, TAG_LEN};
 use crate::crypto::secret::SecretKey;
-use crate::error::{Result, Status, fail};
+use crate::error::{Error, Result, Status, fail};
 use crate::keys::Keys;
 use crate::registry::{CAN_DECRYPT, CAN_ENCRYPT};
 
@@ -179,9 +179,16 @@ impl Index {
         let keys = live(&keys)?;
         self.allow(keys, CAN_DECRYPT)?;
         match keys.page_key(id) {
-            Some(key) => key.open_detached(format, aad, buffers, overhead),
+            Some(key) => {
+                key.open_detached(format, aad, buffers, overhead).map_err(|error| self.of_this_index(error))
+            }
             None => self.open_with_unknown(keys, id, |key| key.open_detached(format, aad, buffers, overhead)),
         }
+    }
+
+    #[cold]
+    fn of_this_index(&self, error: Error) -> Error {
+        error.context(format_args!("index {}", self.name()))
     }
 
     /// Another process may have rotated: the record is read again, once a second at most.

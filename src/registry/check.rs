@@ -55,13 +55,18 @@ fn slots(raw: &RawRegistry, origin: Origin<'_>, compatible: bool) -> Result<BTre
     }
     for (Text { text: name, at }, raw) in &raw.0 {
         let section = Section { origin, path: registry.join(name), at: *at };
-        check_recipients(&section, raw, &slots)?;
+        check_recipients(name, &section, raw, &slots)?;
     }
     Ok(slots)
 }
 
 /// Each recipient must be a slot that wraps.
-fn check_recipients(section: &Section<'_>, raw: &RawSlot, slots: &BTreeMap<String, Arc<Slot>>) -> Result<()> {
+fn check_recipients(
+    name: &str,
+    section: &Section<'_>,
+    raw: &RawSlot,
+    slots: &BTreeMap<String, Arc<Slot>>,
+) -> Result<()> {
     for (value, recipient) in section.texts("recipients", &raw.recipients)?.unwrap_or_default() {
         match slots.get(&recipient) {
             Some(slot) if slot.provider != ProviderKind::None => {}
@@ -73,8 +78,11 @@ fn check_recipients(section: &Section<'_>, raw: &RawSlot, slots: &BTreeMap<Strin
                 ));
             }
             None => {
-                let known: Vec<&str> = slots.keys().map(String::as_str).collect();
-                let what = format!("is no slot; the nearest is \"{}\"", nearest(&recipient, &known));
+                let others = slots.keys().map(String::as_str).filter(|other| *other != name);
+                let what = match nearest(&recipient, &others.collect::<Vec<_>>()) {
+                    "" => "is no slot; there is no other in the registry".to_owned(),
+                    nearest => format!("is no slot; the nearest is \"{nearest}\""),
+                };
                 return Err(section.wrong("recipients", &value, what));
             }
         }

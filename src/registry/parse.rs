@@ -25,6 +25,16 @@ pub(crate) fn nearest<'a>(word: &str, known: &[&'a str]) -> &'a str {
     known.iter().min_by_key(distance).copied().unwrap_or_default()
 }
 
+/// What to write in the place of an unknown key: the nearest, or where none is near, which there are.
+fn known_keys(unknown: &str, keys: &[&str]) -> String {
+    let nearest = nearest(unknown, keys);
+    if strsim::damerau_levenshtein(&shorten(unknown), nearest) <= nearest.len() / 2 {
+        format!("the nearest known key is \"{nearest}\"")
+    } else {
+        format!("the known keys are {}", keys.join(", "))
+    }
+}
+
 /// What a key's value is read into.
 trait Read: Sized {
     fn read(node: &Node) -> Result<Self>;
@@ -99,10 +109,8 @@ fn section(
     for (key, value) in entries(node)? {
         let Text { text, at } = Text::read(key)?;
         if !set(&text, value)? {
-            let (shown, nearest) = (shorten(&text), nearest(&text, keys));
-            return Err(at.error(format_args!(
-                "unknown key {shown:?}{place}; the nearest known key is \"{nearest}\""
-            )));
+            let shown = shorten(&text);
+            return Err(at.error(format_args!("unknown key {shown:?}{place}; {}", known_keys(&text, keys))));
         }
     }
     Ok(())

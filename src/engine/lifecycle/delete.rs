@@ -68,7 +68,8 @@ fn delete_now(
         let record = present.ok_or_else(|| blob::no_record(name))?;
         intent.record(&record);
         if !is_wanted(&record) {
-            return Err(fail!(Conflict, "index {name} is not to be deleted any more: it was left as it is"));
+            let left = fail!(Conflict, "index {name} is not to be deleted any more: it was left as it is");
+            return Err(left.with_retryable(false));
         }
         let hash = hash_of(core, call, name, &record)?;
         removed = Some((record, hash));

@@ -100,13 +100,15 @@ fn next(name: &IndexName, record: &Record, change: StateChange, now: i64) -> Res
                 Conflict,
                 "index {name} is to be deleted{} already: cancel that deletion to set another time",
                 at(record)
-            ));
+            )
+            .with_retryable(false));
         }
         (StateChange::CancelDeletion, State::PendingDeletion) => Some((State::Disabled, 0)),
         // As a cancellation leaves it.
         (StateChange::CancelDeletion, State::Disabled) => None,
         (StateChange::CancelDeletion, _) => {
-            return Err(fail!(Conflict, "index {name} is not to be deleted: there is nothing to cancel"));
+            let nothing = fail!(Conflict, "index {name} is not to be deleted: there is nothing to cancel");
+            return Err(nothing.with_retryable(false));
         }
     })
 }

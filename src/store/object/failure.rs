@@ -27,7 +27,7 @@ pub(super) fn explain(address: &Address, action: Action, error: &object_store::E
     let asked_store = seen.host.is_empty() || address.serves(&seen.host);
     let explained = match (cause::<HttpError>(error), &seen.answer) {
         (Some(broken), _) => transport(address, broken, seen),
-        (None, Some(answer)) if !asked_store => no_token(answer, seen),
+        (None, Some(answer)) if !asked_store => no_token(address.cloud, answer, seen),
         (None, Some(answer)) => refusal(address, action, answer),
         (None, None) => {
             let text = causes(error);
@@ -97,10 +97,26 @@ fn transport(address: &Address, broken: &HttpError, seen: &Seen) -> Error {
     }
 }
 
+/// Where a machine is asked for its own credentials, as the last resort.
+const METADATA: [&str; 2] = ["169.254.169.254", "metadata.google.internal"];
+
 /// Who gives out tokens refused one.
-fn no_token(answer: &Answer, seen: &Seen) -> Error {
+fn no_token(cloud: Cloud, answer: &Answer, seen: &Seen) -> Error {
     let (status, host) = (answer.status, &seen.host);
-    let advice = "check the credentials that this program was given";
+    let advice = match cloud {
+        _ if !METADATA.iter().any(|metadata| host.starts_with(metadata)) => {
+            "check the credentials that this program was given"
+        }
+        Cloud::S3 => "no other credentials were found: set AWS_ACCESS_KEY_ID, or give this machine a role",
+        Cloud::Google => {
+            "no other credentials were found: set credentials_file or GOOGLE_APPLICATION_CREDENTIALS, or give this \
+             machine a service account"
+        }
+        Cloud::Azure => {
+            "no other credentials were found: set AZURE_STORAGE_ACCOUNT_KEY, or AZURE_CLIENT_ID, AZURE_TENANT_ID and \
+             AZURE_CLIENT_SECRET, or give this machine an identity"
+        }
+    };
     let error = fail!(AccessDenied, "{host} gave no token (HTTP {status}{}): {advice}", told(answer));
     provided(
         if status >= 500 { error.with_status(Status::Storage).with_retryable(true) } else { error },

@@ -105,6 +105,13 @@ fn a_refused_token_is_not_the_stores_refusal() {
     let error = explain(&address("gs://bucket/p"), Action::Create, &generic("x"), &seen);
     assert_eq!((error.status(), error.is_outcome_unknown()), (Status::AccessDenied, false));
     assert!(error.message().contains("oauth2.googleapis.com gave no token"), "{error}");
+    for (url, variable) in
+        [("gs://bucket/p", "GOOGLE_APPLICATION_CREDENTIALS"), ("az://bucket/p", "AZURE_CLIENT_ID")]
+    {
+        let machine = Seen { host: "169.254.169.254".to_owned(), ..answered(403, "") };
+        let error = explain(&address(url), Action::Read, &generic("x"), &machine);
+        assert!(error.message().contains(variable), "{error}");
+    }
     let away = Seen { answer: answered(503, "").answer, ..seen };
     let error = explain(&address("gs://bucket/p"), Action::Read, &generic("x"), &away);
     assert!(error.status() == Status::Storage && error.is_retryable(), "{error}");
