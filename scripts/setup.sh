@@ -26,7 +26,7 @@ scripts/services.sh >"$BUILD/logs/services.log" 2>&1 &
 services=$!
 install_tool cbindgen "$CBINDGEN_VERSION"
 install_tool cargo-fuzz "$CARGO_FUZZ_VERSION"
-install_tool cargo-cyclonedx "$CARGO_CYCLONEDX_VERSION" --debug # for make dist
+install_tool cargo-cyclonedx "$CARGO_CYCLONEDX_VERSION" # for make dist
 # What tests the package for Node, and what it needs.
 if ! cat bindings/node/package.json bindings/node/package-lock.json | cmp -s - "$BUILD/node/installed.txt"; then
     say "Installing from npm into build/node: koffi, typescript and @types/node"

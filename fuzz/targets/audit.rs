@@ -31,8 +31,9 @@ fn place() -> &'static Place {
 fn verify(path: &std::ffi::CStr, key: &[u8], head: Option<&std::ffi::CStr>) -> (cyborg_kms_status, String) {
     let mut report = null_mut();
     let head = head.map_or(null(), std::ffi::CStr::as_ptr);
-    let status =
-        call!(cyborg_kms_audit_verify(path.as_ptr(), key.as_ptr(), key.len(), head, &raw mut report));
+    // An empty one is refused, unless it is none.
+    let at = if key.is_empty() { null() } else { key.as_ptr() };
+    let status = call!(cyborg_kms_audit_verify(path.as_ptr(), at, key.len(), head, &raw mut report));
     (status, take(report))
 }
 

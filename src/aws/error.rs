@@ -77,10 +77,11 @@ fn no_answer() -> Error {
 fn broken_answer(answer: &HttpResponse, cause: &str) -> Error {
     let status = answer.status().as_u16();
     let request_id = answer.request_id();
+    let code = code_in_the_head(answer).map(plain_code).unwrap_or_default();
     let meaning = if answer.status().is_success() {
         Status::KmsUnavailable
     } else {
-        refusal::of_http_status(status, request_id.is_some()).status
+        refusal_of(code, "").unwrap_or_else(|| refusal::of_http_status(status, request_id.is_some())).status
     };
     fail!(
         KmsUnavailable,
@@ -95,18 +96,18 @@ fn broken_answer(answer: &HttpResponse, cause: &str) -> Error {
 /// What AWS, or its STS, said no with.
 fn refused<E: ProvideErrorMetadata>(error: &E, answer: Option<&HttpResponse>) -> Error {
     let http_status = answer.map_or(0, |answer| answer.status().as_u16());
-    let code = error.code().unwrap_or_default();
-    // A code may come with its namespace in front or an address behind.
-    let code = code.rsplit('#').next().unwrap_or_default().split(':').next().unwrap_or_default();
+    let code = error.code().filter(|code| !code.is_empty());
+    let code = plain_code(code.or_else(|| answer.and_then(code_in_the_head)).unwrap_or_default());
     let message = error.message().unwrap_or_default();
     if (200..300).contains(&http_status) {
         let advice = "check endpoint, and who answers there";
         return fail!(Corrupt, "AWS answered with success and with garbage (HTTP {http_status}); {advice}");
     }
     let request_id = answer.and_then(RequestId::request_id).or_else(|| error.meta().request_id());
-    let is_aws = !code.is_empty() || request_id.is_some();
-    let Refusal { status, advice } =
-        refusal_of(code, message).unwrap_or_else(|| refusal::of_http_status(http_status, is_aws));
+    let known = refusal_of(code, message);
+    // What others on the way answer may have a code of theirs.
+    let is_aws = known.is_some() || request_id.is_some();
+    let Refusal { status, advice } = known.unwrap_or_else(|| refusal::of_http_status(http_status, is_aws));
     let who = if is_aws { "AWS refused" } else { "the answer is not AWS's" };
     let shown = if code.is_empty() { format!("HTTP {http_status}") } else { code.to_owned() };
     let mut refused = fail!(Internal, "{who}: {shown}: {}; {advice}", without_secrets(message))
@@ -121,6 +122,16 @@ fn refused<E: ProvideErrorMetadata>(error: &E, answer: Option<&HttpResponse>) ->
         refused = refused.context(wait).with_retryable(true);
     }
     refused
+}
+
+/// A code may come with its namespace in front or an address behind.
+fn plain_code(code: &str) -> &str {
+    code.rsplit('#').next().unwrap_or_default().split(':').next().unwrap_or_default()
+}
+
+/// Where the SDK does not look if the body is not AWS's.
+fn code_in_the_head(answer: &HttpResponse) -> Option<&str> {
+    answer.headers().get("x-amzn-errortype")
 }
 
 fn refusal_of(code: &str, message: &str) -> Option<Refusal> {
@@ -191,11 +202,11 @@ fn no_role(error: &CredentialsError) -> Option<Error> {
 
 /// Whether STS has said that these credentials are not to be had.
 pub(super) fn is_refusal(error: &CredentialsError) -> bool {
-    // Without a code of AWS's it was someone on the way.
+    // With neither a code nor a request id of AWS's it was someone on the way.
     no_role(error).is_some_and(|error| {
         !error.is_retryable()
             && !error.provider_code().is_empty()
-            && !error.provider_code().starts_with("HTTP ")
+            && (!error.provider_code().starts_with("HTTP ") || !error.request_id().is_empty())
     })
 }
 

@@ -126,6 +126,8 @@ pub(super) fn of_http_status(status: u16, is_aws: bool) -> Refusal {
     let (status, advice) = match status {
         408 | 500..=599 => (Status::KmsUnavailable, LATER),
         429 => (Status::Throttled, SLOWER),
+        // What AWS itself refuses with, so it may be one of its refusals that someone on the way has written anew.
+        400 => (Status::Config, ADDRESS),
         _ if !is_aws => (Status::KmsUnavailable, NOT_AWS),
         401 | 403 => (Status::AccessDenied, DENIED),
         _ => (Status::Config, ADDRESS),
@@ -183,7 +185,7 @@ mod tests {
     #[test]
     fn an_answer_that_is_not_aws_s_tells_nothing_of_the_key() {
         for number in 0..=u16::MAX {
-            assert!(of_http_status(number, false).status.is_retryable(), "{number}");
+            assert_eq!(of_http_status(number, false).status.is_retryable(), number != 400, "{number}");
         }
     }
 

@@ -1,11 +1,10 @@
 //! The network: one thread that drives the connections, started when the first request needs it. The requests
-//! themselves run on their callers' threads.
+//! themselves run on their callers' threads, where these have the stack for it.
 
 mod per_process;
 mod polled;
 
 use std::future::Future;
-use std::pin::pin;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -124,8 +123,7 @@ fn ask<T, F>(
 where
     F: Future<Output = Result<T>>,
 {
-    let mut request = Box::pin(request());
-    handle.block_on(polled::signals_blocked(until_the_end_of(call, what, request.as_mut())))
+    handle.block_on(polled::signals_blocked(until_the_end_of(call, what, Box::pin(request()))))
 }
 
 /// Does it on a thread of its own, and waits for that: hosts have threads and coroutines with small stacks.
@@ -138,13 +136,19 @@ fn on_another_thread<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result
         };
         match started {
             Ok(waiting) => waiting.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-            Err(error) => Err(fail!(Internal, "no thread could be started ({error}): raise ulimit -u")),
+            Err(error) => {
+                Err(fail!(Internal, "no thread could be started ({error}): raise ulimit -u")
+                    .with_retryable(true))
+            }
         }
     })
 }
 
-async fn until_the_end_of<T>(call: &Call, what: &str, request: impl Future<Output = Result<T>>) -> Result<T> {
-    let mut request = pin!(request);
+async fn until_the_end_of<T>(
+    call: &Call,
+    what: &str,
+    mut request: impl Future<Output = Result<T>> + Unpin,
+) -> Result<T> {
     loop {
         let Some(patience) = call.patience() else { return request.await };
         if let Ok(result) = tokio::time::timeout(patience, &mut request).await {

@@ -143,13 +143,13 @@ impl Permit<'_> {
     /// What came of it. Throttling and refusals are answers, too.
     pub fn note<T>(self, result: &Result<T>) {
         match result {
-            Err(error) if is_silence(error) => {
+            Err(error) if is_silence(error) && !is_a_page(error) => {
                 if self.breaker.silence(self.is_trial) {
                     self.breaker.log("the KMS does not answer and is left alone for a while");
                 }
             }
-            // The caller's own end.
-            Err(error) if error.status() == Status::Cancelled => return,
+            // The caller's own end, or a page of whoever stands on the way: it may be meant for this one request.
+            Err(error) if error.status() == Status::Cancelled || is_a_page(error) => return,
             _ => {
                 if self.breaker.answer() {
                     self.breaker.log("the KMS answers again");
@@ -170,6 +170,12 @@ impl Drop for Permit<'_> {
 
 fn is_silence(error: &Error) -> bool {
     matches!(error.status(), Status::KmsUnavailable | Status::Timeout)
+}
+
+/// An HTTP answer that is not the KMS's, as providers tell it.
+fn is_a_page(error: &Error) -> bool {
+    let status = error.provider_code().strip_prefix("HTTP ");
+    is_silence(error) && status.is_some_and(|status| status.starts_with(['3', '4']))
 }
 
 #[cfg(test)]
@@ -247,6 +253,20 @@ mod tests {
             u128::from(breaker.admit().unwrap_err().retry_after_ms()),
             Duration::from_nanos(LONGEST_PAUSE).as_millis()
         );
+    }
+
+    #[test]
+    fn a_page_of_someone_on_the_way_is_no_silence() {
+        let breaker = Breaker::new("prod", Arc::new(Hand::default()));
+        let page = || Result::<()>::Err(fail!(KmsUnavailable, "a page").with_provider("HTTP 403", ""));
+        for _ in 0..SILENCES * 2 {
+            breaker.admit().unwrap().note(&page());
+        }
+        let fault = || Result::<()>::Err(fail!(KmsUnavailable, "a fault").with_provider("HTTP 503", ""));
+        for _ in 0..SILENCES {
+            breaker.admit().unwrap().note(&fault());
+        }
+        assert_eq!(breaker.state(), BreakerState::Open);
     }
 
     #[test]

@@ -9,6 +9,9 @@ use super::erase::erase;
 /// Deeper than a request of an SDK goes (60 KiB, the first one 80); without optimisation its frames are several times as
 /// large.
 const DEPTH: usize = if cfg!(debug_assertions) { 512 * 1024 } else { 128 * 1024 };
+/// More is not looked at: of a process's first thread without a limit (`ulimit -s unlimited`) glibc says that it has all
+/// down to the heap, where coroutines have theirs.
+const MOST: usize = 8 * 1024 * 1024;
 /// Left alone at the stack's end.
 const MARGIN: usize = 16 * 1024;
 const BLOCK: usize = 4096;
@@ -73,8 +76,9 @@ fn own_stack() -> Option<(usize, usize)> {
             known
         }
     };
-    let low = low.addr();
-    known.then(|| (low.saturating_add(guard).saturating_add(MARGIN), low.saturating_add(size)))
+    let behind = low.addr().saturating_add(size);
+    let end = low.addr().saturating_add(guard).max(behind.saturating_sub(MOST));
+    known.then(|| (end.saturating_add(MARGIN), behind))
 }
 
 #[cfg(test)]

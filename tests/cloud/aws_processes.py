@@ -4,6 +4,7 @@ build/venv/bin/python -m tests.cloud.run aws_processes
 """
 
 import os
+import pathlib
 import subprocess
 import sys
 import threading
@@ -91,8 +92,23 @@ def test_threads_with_small_stacks_have_room_for_a_request(place):
     secret = place.name("secret")
     place.moto.client("secretsmanager").create_secret(Name=secret, SecretBinary=os.urandom(32))
     remote, named = slot(place.moto, "aws-kms", new_key(place.moto)), slot(place.moto, "aws", secret)
-    for kib in (192, 256, 512):
+    for kib in (128, 192, 256, 512):
         assert "it has room" in run(SMALL, configuration(remote=remote, secret=named), str(kib))
+
+
+def test_coroutines_ask_without_touching_the_heap(place):
+    """Of a first thread without a limit glibc says that its stack reaches down to the heap."""
+    use(place, place.moto)
+    library = pathlib.Path(os.environ["CYBORG_KMS_LIBRARY"]).parent
+    program = folder(place) / "coroutine"
+    source = pathlib.Path(__file__).with_name("coroutine.c")
+    compiler = ["cc", "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-O1", f"-I{library.parent}/include", "-o", program, source]
+    subprocess.run([*compiler, f"-L{library}", "-lcyborg_kms", f"-Wl,-rpath,{library}"], check=True)
+    yaml = configuration(prod=slot(place.moto, "aws-kms", new_key(place.moto)))
+    for limit in ("8192", "unlimited"):
+        command = ["sh", "-c", f'ulimit -s {limit} && exec "$0" "$1"', program, yaml]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        assert "nothing else was changed" in done.stdout, (limit, done.returncode, done.stderr)
 
 
 def forked(child):

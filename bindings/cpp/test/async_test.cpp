@@ -149,6 +149,8 @@ TEST(Audit, ALogIsVerified) {
     EXPECT_FALSE(json::parse(changed.json.text())["fault"].is_null());
     EXPECT_THROW(kms::audit_verify(folder.at("none.log")), kms::NotFoundError);
     EXPECT_EQ(kms::try_audit_verify(folder.at("audit.log"), "short").status(), kms::Status::invalid_argument);
+    const std::vector<std::uint8_t> no_key; // is no key, not the wish for none
+    EXPECT_EQ(kms::try_audit_verify(folder.at("audit.log"), no_key).status(), kms::Status::invalid_argument);
     EXPECT_THROW(kms::audit_head(folder.at("none.log")), kms::NotFoundError);
 }
 

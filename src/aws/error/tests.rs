@@ -115,6 +115,27 @@ fn a_refusal_without_code_counts_if_it_is_aws_s() {
 }
 
 #[test]
+fn a_code_of_someone_on_the_way_is_not_aws_s() {
+    let of = |code, headers: &[_]| error(ASKED, service_error(code, "", answer(403, headers)));
+    assert_eq!(of("blocked", &[]).status(), Status::KmsUnavailable);
+    assert_eq!(of("ANewException", &[("x-amzn-requestid", "id-7")]).status(), Status::AccessDenied);
+}
+
+#[test]
+fn a_code_in_the_head_counts_where_the_body_was_lost() {
+    let head = [("x-amzn-errortype", "DisabledException:http://x")];
+    let refused = error(ASKED, service_error("", "", answer(400, &head)));
+    assert_eq!((refused.status(), refused.provider_code()), (Status::KeyDisabled, "DisabledException"));
+    let failed: Failed = SdkError::response_error("half", answer(400, &head));
+    assert_eq!(error(ASKED, failed).status(), Status::KeyDisabled);
+}
+
+#[test]
+fn what_aws_refuses_with_is_no_silence_whoever_wrote_it_anew() {
+    assert_eq!(error(ASKED, service_error("", "", answer(400, &[]))).status(), Status::Config);
+}
+
+#[test]
 fn missing_credentials_are_told_through_the_role_that_needs_them() {
     let none = CredentialsError::not_loaded("no profile");
     let sts: Failed = SdkError::dispatch_failure(ConnectorError::other(none.into(), None));

@@ -1,4 +1,4 @@
-//! One request each: on the caller's thread, within its call, with what went wrong explained.
+//! One request each: while the caller waits, within its call, with what went wrong explained.
 
 use std::sync::Arc;
 

@@ -58,26 +58,33 @@ class AuditSlot {
 /* Finds the first line of an audit log that was changed, removed or reordered. The report says what was
  * found, and whether that is a fault (`fault` is not null): a fault is no failure of this call.
  *
- * `path`: that of audit.path. `key`: the 32 bytes of audit.key_file; none: MACs are not checked. `head_json`:
- * what audit_head gave earlier, kept elsewhere; none: a cut end can't be noticed. */
+ * `path`: that of audit.path. `key`: the 32 bytes of audit.key_file; std::nullopt: MACs are not checked.
+ * `head_json`: what audit_head gave earlier, kept elsewhere; none: a cut end can't be noticed. */
 struct AuditReport {
     Buffer json;
     /* False: the log has a fault. */
     bool intact;
 };
-inline Result<AuditReport> try_audit_verify(Text path, Bytes key = {}, Text head_json = {}) noexcept {
+inline Result<AuditReport> try_audit_verify(Text path, std::optional<Bytes> key = {},
+                                            Text head_json = {}) noexcept {
     if (Result<void> abi = try_check_abi(); !abi)
         return std::move(abi).failure();
+    // To C an empty vector is none, and a forged log would pass.
+    if (key && key->size() != CYBORG_KMS_KEY_LEN)
+        return Failure(Status::invalid_argument,
+                       "the audit key has not 32 bytes: give what audit.key_file holds");
+    const Bytes given = key.value_or(Bytes());
     cyborg_kms_buffer *json = nullptr;
     Result<void> done = detail::called({path, head_json}, [&](auto error) {
-        return cyborg_kms_audit_verify(path.c_str(), key.data(), key.size(), head_json.c_str(), &json, error);
+        return cyborg_kms_audit_verify(path.c_str(), given.data(), given.size(), head_json.c_str(), &json,
+                                       error);
     });
     Buffer report(json);
     if (!done && !(done.status() == Status::corrupt && json != nullptr))
         return std::move(done).failure();
     return AuditReport{std::move(report), done.ok()};
 }
-inline AuditReport audit_verify(Text path, Bytes key = {}, Text head_json = {}) {
+inline AuditReport audit_verify(Text path, std::optional<Bytes> key = {}, Text head_json = {}) {
     return try_audit_verify(path, key, head_json).value();
 }
 
