@@ -56,7 +56,12 @@ pub fn run(report: &mut Report) {
     let pair = side_by_side(|| unwrap(&key, raw), || _ = black_box(index.unwrap_data_key(&wrapped)));
     report.time("unwrap a data key", pair.limit, pair.ours, pair.ratio, asked);
 
-    // The key file is read for each wrap and each unwrap, so that taking it away stops the index.
+    // The key file is read for each wrap and each unwrap, so that taking it away stops the index. With `create: true` a
+    // wrap also syncs the file's folder, which is for development.
+    let engine = Engine::open(&format!(
+        "{{kms: {{registry: {{dev: {{provider: local, key_id: {}}}}}}}}}",
+        path.display()
+    ));
     let pair = side_by_side(
         || {
             let raw = wrap(&read(&path));
