@@ -45,7 +45,11 @@ impl Network {
     {
         call.check(what)?;
         let handle = self.handle()?;
-        let wait = || wait(&handle, call, what, request);
+        let wait = || {
+            let result = ask(&handle, call, what, request);
+            stack::wipe();
+            result
+        };
         // A Rust program's own asynchronous thread, on which tokio would refuse to wait.
         let is_asynchronous = tokio::runtime::Handle::try_current().is_ok() && !is_library_thread();
         if is_asynchronous || !stack::has_room(ROOM) { on_another_thread(wait) } else { wait() }
@@ -96,20 +100,6 @@ fn build() -> Result<tokio::runtime::Runtime> {
             let advice = "raise the limits on open files and processes (ulimit -n, ulimit -u)";
             fail!(Internal, "the network's thread could not be started ({error}): {advice}")
         })
-}
-
-fn wait<T, F>(
-    handle: &tokio::runtime::Handle,
-    call: &Call,
-    what: &str,
-    request: impl FnOnce() -> F,
-) -> Result<T>
-where
-    F: Future<Output = Result<T>>,
-{
-    let result = ask(handle, call, what, request);
-    stack::wipe();
-    result
 }
 
 /// In a frame of its own, which is wiped with all below it. The request is on the heap, whose wiping is the allocator's.
