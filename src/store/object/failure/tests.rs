@@ -3,7 +3,8 @@ use crate::store::StoreOptions;
 
 fn address(url: &str) -> Address {
     let cloud = Cloud::of(url.split_once("://").unwrap().0).unwrap();
-    Address::parse(cloud, url, &StoreOptions::default()).unwrap()
+    let account = (cloud == Cloud::Azure).then(|| "acmedb".to_owned());
+    Address::parse(cloud, url, &StoreOptions { account, ..StoreOptions::default() }).unwrap()
 }
 
 fn answered(status: u16, code: &str) -> Seen {
