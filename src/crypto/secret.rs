@@ -9,8 +9,8 @@ use subtle::ConstantTimeEq;
 pub use super::arena::{Arena, Locked};
 use super::arena::{Slot, class_of};
 use crate::error::{Result, fail};
-use crate::sys::erase::erase_below;
 use crate::sys::registers::clear_vectors;
+use crate::sys::wipe::wipe_below;
 
 /// Bytes in each key.
 pub const KEY_LEN: usize = 32;
@@ -90,7 +90,7 @@ pub fn random(out: &mut [u8]) -> Result<()> {
 /// keys and states by value can't wipe the copies that the compiler made of them. For the paths that are not hot.
 pub(super) fn burn_stack() {
     // As deep as HKDF and AES-GCM go: tests/memory.py finds what is left with half of this.
-    erase_below::<{ 16 * 1024 }>();
+    wipe_below::<{ 16 * 1024 }>();
     clear_vectors();
 }
 

@@ -6,6 +6,8 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 
+use super::wipe::wipe_block;
+
 /// The system's allocator, wiping before it frees.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct WipingAllocator;
@@ -50,8 +52,8 @@ unsafe impl GlobalAlloc for WipingAllocator {
 /// # Safety
 /// `block` must have `len` bytes that may be written.
 unsafe fn wipe(block: *mut u8, len: usize) {
-    // SAFETY: as the caller promises. libc promises that the compiler does not leave it out.
-    unsafe { libc::explicit_bzero(block.cast(), len) }
+    // SAFETY: as the caller promises; what is there has no value any more.
+    wipe_block(unsafe { std::slice::from_raw_parts_mut(block.cast(), len) });
 }
 
 #[cfg(test)]

@@ -5,7 +5,6 @@
 pub mod aead;
 pub mod allocator;
 pub mod clock;
-pub mod erase;
 #[cfg(all(feature = "s3", target_os = "linux"))]
 mod exports;
 pub mod fork;
@@ -14,3 +13,4 @@ pub mod registers;
 pub mod signal;
 #[cfg(feature = "net")]
 pub mod stack;
+pub mod wipe;

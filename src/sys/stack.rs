@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::hint::black_box;
 use std::mem::MaybeUninit;
 
-use super::erase::erase;
+use super::wipe::wipe_block;
 
 /// Deeper than a request of an SDK goes (60 KiB, the first one 80); without optimisation its frames are several times as
 /// large.
@@ -34,7 +34,7 @@ fn wipe_down_to(end: usize) {
     if address(&block) > end.saturating_add(2 * BLOCK) {
         wipe_down_to(black_box(end));
     }
-    erase(&mut block);
+    wipe_block(&mut block);
 }
 
 /// Whether the calling thread's stack has so many bytes left below the caller. Not where it is another than the thread's

@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::mem::MaybeUninit;
 
 /// Overwrites a block. By the C library, since `zeroize` stores word by word, which took longer than a request's own work.
-pub fn erase(block: &mut [MaybeUninit<u8>]) {
+pub fn wipe_block(block: &mut [MaybeUninit<u8>]) {
     // SAFETY: the block is the caller's, to write to; what was in it has no value.
     unsafe { libc::explicit_bzero(block.as_mut_ptr().cast(), block.len()) };
     black_box(block);
@@ -12,6 +12,6 @@ pub fn erase(block: &mut [MaybeUninit<u8>]) {
 
 /// Overwrites `DEPTH` bytes below the caller, without a look at how many its stack has.
 #[inline(never)]
-pub fn erase_below<const DEPTH: usize>() {
-    erase(&mut [MaybeUninit::uninit(); DEPTH]);
+pub fn wipe_below<const DEPTH: usize>() {
+    wipe_block(&mut [MaybeUninit::uninit(); DEPTH]);
 }
